@@ -1,0 +1,9 @@
+"""The compiled parts, under the names that users find and read about them.
+
+Everything here is written in Rust (`hmem_fast._core`), releases the interpreter lock while it computes, and can be
+searched from several threads at once.
+"""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,111 @@
+"""What the parts of hmem_fast say to each other: protocols and small immutable results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Encoder", "FloatArray", "IdArray", "Neighbours", "Settled", "TokenEncoder", "TokenVectors"]
+
+FloatArray = NDArray[np.float32]
+IdArray = NDArray[np.int64]
+
+
+class Neighbours(NamedTuple):
+    """The answer of a search: for each query the best rows, best first.
+
+    Shapes
+    ------
+    ids     (m, min(k, n))  int64; -1 where a filter left fewer hits
+    scores  (m, min(k, n))  float32, larger is closer; -inf where ids is -1
+    """
+
+    ids: IdArray
+    scores: FloatArray
+
+
+class Settled(NamedTuple):
+    """The answer of `settle`: where a cue comes to rest among stored patterns.
+
+    Attributes
+    ----------
+    vector : (d,) float32
+        The settled state.
+    energy : float
+        Its pooled similarity to the patterns, ``(1/beta) log sum exp(beta s)``: larger is closer.
+    steps : int
+        Updates that were made.
+    """
+
+    vector: FloatArray
+    energy: float
+    steps: int
+
+
+class TokenVectors(NamedTuple):
+    """Token vectors of several texts, one after the other.
+
+    Shapes
+    ------
+    vectors  (t, d)    float32, unit length
+    offsets  (n + 1,)  int64: text i owns rows ``offsets[i]:offsets[i + 1]``
+    tokens   (t,)      int64: the vocabulary id of each row's token
+    """
+
+    vectors: FloatArray
+    offsets: IdArray
+    tokens: IdArray
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns texts into unit vectors.
+
+    Attributes
+    ----------
+    dim : int
+        Width of the vectors.
+    space_id : str
+        Names the embedding space: source weights, tokenizer, pooling, prefix and length. Vectors may be compared if and
+        only if their `space_id` is equal. Two precisions or backends of one model share it.
+    producer : str
+        Names backend and precision, for example ``"onnx-f32"``; recorded with each stored vector.
+    """
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def space_id(self) -> str: ...
+
+    @property
+    def producer(self) -> str: ...
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Encode each text.
+
+        Shapes
+        ------
+        texts   n strings
+        result  (n, dim)  float32, C order, unit rows; (0, dim) for no texts
+
+        Raises
+        ------
+        InvalidValueError
+            If a text holds a lone surrogate (it is no valid Unicode); the message gives its position.
+        DTypeError
+            If an item is not a string.
+        """
+        ...
+
+
+@runtime_checkable
+class TokenEncoder(Encoder, Protocol):
+    """An encoder that can also give one vector a token, for late interaction."""
+
+    def encode_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        """Encode each text into one unit vector a token, special tokens left out."""
+        ...

@@ -1,0 +1,120 @@
+//! A fixed-length set of row numbers, one bit a row.
+
+/// Which of `len` rows are in the set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bitmap {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Bitmap {
+    /// No row is in the set.
+    #[must_use]
+    pub fn none(len: usize) -> Self {
+        Self { words: vec![0; len.div_ceil(64)], len }
+    }
+
+    /// Every row is in the set.
+    #[must_use]
+    pub fn all(len: usize) -> Self {
+        let mut words = vec![u64::MAX; len.div_ceil(64)];
+        if let Some(last) = words.last_mut()
+            && !len.is_multiple_of(64)
+        {
+            *last = (1 << (len % 64)) - 1;
+        }
+        Self { words, len }
+    }
+
+    /// Number of rows that could be in the set.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no rows at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether row `i` is in the set.
+    ///
+    /// # Panics
+    /// If `i` is not below [`len`](Self::len).
+    #[must_use]
+    pub fn contains(&self, i: usize) -> bool {
+        assert!(i < self.len, "row {i} of {}", self.len);
+        self.words[i / 64] >> (i % 64) & 1 == 1
+    }
+
+    /// Puts row `i` into the set.
+    ///
+    /// # Panics
+    /// If `i` is not below [`len`](Self::len).
+    pub fn insert(&mut self, i: usize) {
+        assert!(i < self.len, "row {i} of {}", self.len);
+        self.words[i / 64] |= 1 << (i % 64);
+    }
+
+    /// Takes row `i` out of the set.
+    ///
+    /// # Panics
+    /// If `i` is not below [`len`](Self::len).
+    pub fn remove(&mut self, i: usize) {
+        assert!(i < self.len, "row {i} of {}", self.len);
+        self.words[i / 64] &= !(1 << (i % 64));
+    }
+
+    /// Number of rows in the set.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// The rows in the set, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.words.iter().enumerate().flat_map(|(w, &word)| {
+            std::iter::successors((word != 0).then_some(word), |rest| {
+                let rest = rest & (rest - 1);
+                (rest != 0).then_some(rest)
+            })
+            .map(move |rest| w * 64 + rest.trailing_zeros() as usize)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_set_of_rows(len in 1usize..300, edits in prop::collection::vec((any::<bool>(), 0usize..300), 0..200)) {
+            let mut bitmap = Bitmap::none(len);
+            let mut set = std::collections::BTreeSet::new();
+            for (put, i) in edits {
+                let i = i % len;
+                if put {
+                    bitmap.insert(i);
+                    set.insert(i);
+                } else {
+                    bitmap.remove(i);
+                    set.remove(&i);
+                }
+            }
+            prop_assert_eq!(bitmap.iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(bitmap.count(), set.len());
+            prop_assert!((0..len).all(|i| bitmap.contains(i) == set.contains(&i)));
+        }
+    }
+
+    #[test]
+    fn all_holds_each_row_and_no_bit_beyond() {
+        for len in [0, 1, 63, 64, 65, 128] {
+            assert_eq!(Bitmap::all(len).count(), len);
+            assert!(Bitmap::all(len).iter().eq(0..len));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One enum per kind of failing operation. A message names the argument, what came and what was wanted.
+
+use thiserror::Error;
+
+/// Why rows or queries were refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// The width of an argument is not the width of the structure.
+    #[error("{argument}: wanted rows {wanted} wide, got {got}")]
+    Width {
+        /// Name of the argument.
+        argument: &'static str,
+        /// Width of the structure.
+        wanted: usize,
+        /// Width that came.
+        got: usize,
+    },
+    /// Two arguments that belong together differ in length.
+    #[error("{argument}: wanted {wanted} entries (one for each of {partner}), got {got}")]
+    Length {
+        /// Name of the argument.
+        argument: &'static str,
+        /// Name of the argument that sets the length.
+        partner: &'static str,
+        /// Length of the partner.
+        wanted: usize,
+        /// Length that came.
+        got: usize,
+    },
+    /// A row holds NaN or an infinity.
+    #[error("{argument}: row {row} holds {value} at column {column}; wanted finite numbers")]
+    NotFinite {
+        /// Name of the argument.
+        argument: &'static str,
+        /// Row number in the argument.
+        row: usize,
+        /// Column number in the row.
+        column: usize,
+        /// "NaN" or "an infinity".
+        value: &'static str,
+    },
+    /// A row has no direction, so its cosine to anything is undefined.
+    #[error("{argument}: row {row} is all zeros; its cosine is undefined (metric \"dot\" allows it)")]
+    ZeroRow {
+        /// Name of the argument.
+        argument: &'static str,
+        /// Row number in the argument.
+        row: usize,
+    },
+    /// A number is outside its range.
+    #[error("{argument}: wanted {wanted}, got {got}")]
+    Range {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The range, in words.
+        wanted: &'static str,
+        /// The value that came, printed.
+        got: String,
+    },
+    /// Offsets do not cut a flat array into groups.
+    #[error("{argument}: wanted ascending offsets from 0 to {wanted}, got {got}")]
+    Offsets {
+        /// Name of the argument.
+        argument: &'static str,
+        /// Length of the array that is cut.
+        wanted: usize,
+        /// What is wrong, in words.
+        got: String,
+    },
+}
+
+/// Why ids were refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// The id is in use.
+    #[error("ids: {id} is already in use (pass replace=True to replace it)")]
+    Duplicate {
+        /// The id.
+        id: i64,
+    },
+    /// The id stands twice in one call.
+    #[error("ids: {id} stands twice in one call")]
+    Repeated {
+        /// The id.
+        id: i64,
+    },
+    /// The id is not there.
+    #[error("ids: {id} is not in the index")]
+    Unknown {
+        /// The id.
+        id: i64,
+    },
+    /// Negative ids mark empty places in results.
+    #[error("ids: wanted 0 or more, got {id} (negative ids mark empty places in results)")]
+    Negative {
+        /// The id.
+        id: i64,
+    },
+    /// The wrong number of ids.
+    #[error("ids: wanted {wanted} (one for each row), got {got}")]
+    Count {
+        /// Number of rows.
+        wanted: usize,
+        /// Number of ids.
+        got: usize,
+    },
+}
+
+/// Why a row matrix could not be added.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// The rows themselves.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Their ids.
+    #[error(transparent)]
+    Id(#[from] IdError),
+}
+
+/// Why no instruction set could be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum IsaError {
+    /// The name is not one of ours.
+    #[error("HMEM_ISA: wanted one of {wanted}, got {got:?}")]
+    Unknown {
+        /// Names that exist.
+        wanted: &'static str,
+        /// What the environment says.
+        got: String,
+    },
+    /// This CPU (or this build) lacks it.
+    #[error("HMEM_ISA: {got} was asked for, but this CPU offers {offered}")]
+    Unavailable {
+        /// What the environment says.
+        got: &'static str,
+        /// Names that would work here.
+        offered: String,
+    },
+}

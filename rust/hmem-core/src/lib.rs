@@ -1,0 +1,9 @@
+//! Associative memory on a CPU. This crate knows nothing of Python; `hmem-py` binds it.
+//!
+//! Reading order: [`error`] and [`rows`], then `kernels` (pure functions on slices, the only unsafe code), then the
+//! structures that are built from them. Imports point only in that direction.
+
+pub mod bitmap;
+pub mod error;
+pub mod rows;
+pub mod segment;
