@@ -76,13 +76,19 @@ class Encoder(Protocol):
     """
 
     @property
-    def dim(self) -> int: ...
+    def dim(self) -> int:
+        """Width of the vectors."""
+        ...
 
     @property
-    def space_id(self) -> str: ...
+    def space_id(self) -> str:
+        """Name of the embedding space."""
+        ...
 
     @property
-    def producer(self) -> str: ...
+    def producer(self) -> str:
+        """Backend and precision."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Encode each text.

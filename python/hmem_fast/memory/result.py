@@ -1,0 +1,156 @@
+"""What a memory gives back: records, hits, and why a hit was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, overload
+
+__all__ = ["Explanation", "Hit", "HitExplanation", "KeyMatch", "Recall", "Record", "StoreInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored memory, as `Memory.get` gives it."""
+
+    id: int
+    text: str
+    speaker: str | None
+    session: str | None
+    time: datetime | None
+    """An aware datetime in UTC."""
+    metadata: Mapping[str, Any]
+    external_id: str | None
+    cues: tuple[str, ...]
+    """The cues it was stored with."""
+    unkeyed: int
+    """Sentences beyond the limit of 32 dense keys: they are found by their words only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A memory that was recalled, and how well it fits: a larger `score` fits better.
+
+    Scores compare the hits of one recall; they are no probabilities and no cosines.
+    """
+
+    id: int
+    text: str
+    score: float
+    speaker: str | None
+    session: str | None
+    time: datetime | None
+    """An aware datetime in UTC."""
+    metadata: Mapping[str, Any]
+    external_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMatch:
+    """A key of a hit and its similarity to the query."""
+
+    kind: str
+    """``"turn"``, ``"context"``, ``"sentence"``, ``"cue"`` or ``"vector"``."""
+    text: str | None
+    """What was encoded; None for a ready vector."""
+    score: float
+    """Cosine."""
+
+
+@dataclass(frozen=True, slots=True)
+class HitExplanation:
+    """Why one hit stands where it stands: `parts` add up to its score."""
+
+    id: int
+    score: float
+    parts: Mapping[str, float]
+    """Weighted contributions: ``energy``, ``words``, ``speaker``."""
+    keys: tuple[KeyMatch, ...]
+    """Its dense keys, best first."""
+    words: Mapping[str, float]
+    """Query words found in its window, with their share of the BM25 score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a recall came to its answer."""
+
+    pipeline: str
+    query: str | None
+    """The query as it came; None for a vector."""
+    encoded: str | None
+    """The query as it was encoded: names of participants in the first person."""
+    named: tuple[str, ...]
+    """Participants that the query names."""
+    words: tuple[str, ...]
+    """The query's words as the lexical index knows them: stems, stop words left out."""
+    weights: Mapping[str, float]
+    milliseconds: Mapping[str, float]
+    """Time of each step: ``encode``, ``search``, ``rank``, ``read``."""
+    candidates: int
+    """Memories that were ranked."""
+    hits: tuple[HitExplanation, ...] = field(repr=False)
+
+
+class Recall(Sequence[Hit]):
+    """The hits of one recall, best first.
+
+    Attributes
+    ----------
+    ranking_version : int
+        Version of the ranking that made the scores.
+    explanation : Explanation or None
+        Where ``explain=True`` was asked for.
+    """
+
+    __slots__ = ("_hits", "explanation", "ranking_version")
+
+    def __init__(self, hits: Sequence[Hit], *, ranking_version: int, explanation: Explanation | None = None) -> None:
+        self._hits = tuple(hits)
+        self.ranking_version = ranking_version
+        self.explanation = explanation
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self._hits[index]
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self._hits)
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n  {hit.score:.3f}  {hit.text!r}" for hit in self._hits)
+        return f"Recall({len(self._hits)} hits{':' if lines else ''}{lines})"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a memory holds and how it is kept, as `Memory.info` gives it."""
+
+    path: str | None
+    memories: int
+    keys: int
+    stale_keys: int
+    """Keys that wait for an encoder."""
+    unkeyed: int
+    """Sentences beyond the limit of dense keys a memory."""
+    sessions: int
+    speakers: tuple[str, ...]
+    encoder: str | None
+    space_id: str | None
+    dim: int
+    producers: tuple[str, ...]
+    """Backends and precisions that made the stored vectors."""
+    change_seq: int
+    format_version: int
+    ranking_version: int
+    disk_bytes: int
+    index_bytes: int

@@ -1,0 +1,13 @@
+"""Durable truth: one SQLite file with a change log, one writer, any number of readers.
+
+Nothing here knows what a memory means; `hmem_fast.memory` and the other uses put their own tables beside these.
+"""
+
+from __future__ import annotations
+
+from hmem_fast.store.change import Change
+from hmem_fast.store.record import KeyRecord, MemoryRecord, NewKey
+from hmem_fast.store.trace_store import Durability, Mode, TraceStore
+from hmem_fast.store.transaction import Transaction
+
+__all__ = ["Change", "Durability", "KeyRecord", "MemoryRecord", "Mode", "NewKey", "TraceStore", "Transaction"]

@@ -1,0 +1,147 @@
+"""Rows of the truth as Python values, and the checksum each row carries.
+
+A checksum is the CRC-32 of the row's fields, each preceded by its length, so that no two different rows are joined
+into the same bytes. It finds a damaged disk or a foreign edit, not an attacker.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hmem_fast.errors import DTypeError, InvalidValueError, StoreCorruptError
+from hmem_fast.types import FloatArray
+
+__all__ = ["KeyRecord", "MemoryRecord", "NewKey", "check_text", "dump_metadata", "load_vector"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRecord:
+    """What is stored of a memory itself."""
+
+    memory_id: int
+    external_id: str | None
+    text: str
+    metadata: str
+    """A JSON object, as text."""
+
+    def checksum(self) -> int:
+        """CRC-32 of the row."""
+        return _crc(str(self.memory_id), self.external_id, self.text, self.metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that is about to be stored."""
+
+    kind: str
+    text: str | None
+    vector: FloatArray | None
+    """(dim,) float32; None for a key that waits for its encoder."""
+    producer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What is stored of a key."""
+
+    key_id: int
+    memory_id: int
+    kind: str
+    text: str | None
+    vector: bytes | None
+    """float32, little-endian; None while the key is stale."""
+    producer: str | None
+
+    def checksum(self) -> int:
+        """CRC-32 of the row."""
+        return _crc(str(self.key_id), str(self.memory_id), self.kind, self.text, self.vector, self.producer)
+
+
+def _crc(*fields: str | bytes | None) -> int:
+    crc = 0
+    for field in fields:
+        if field is None:
+            crc = zlib.crc32(b"-", crc)
+            continue
+        raw = field.encode() if isinstance(field, str) else field
+        crc = zlib.crc32(raw, zlib.crc32(b"%d:" % len(raw), crc))
+    return crc
+
+
+def check_row(record: MemoryRecord | KeyRecord, stored: int) -> None:
+    """Compare a row that was read with the checksum beside it.
+
+    Raises
+    ------
+    StoreCorruptError
+        If they differ; the message names the row.
+    """
+    if record.checksum() != stored:
+        name = f"memory {record.memory_id}" if isinstance(record, MemoryRecord) else f"key {record.key_id}"
+        raise StoreCorruptError(f"{name}: its checksum does not match; the file was damaged or edited by hand")
+
+
+def check_text(argument: str, text: object) -> str:
+    """Give `text` back if it can be stored: a string without lone surrogates.
+
+    Raises
+    ------
+    DTypeError
+        If it is no string.
+    InvalidValueError
+        If it holds half of a surrogate pair and so is no valid Unicode.
+    """
+    if not isinstance(text, str):
+        raise DTypeError(f"{argument}: wanted a string, got {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        found = ord(text[error.start])
+        raise InvalidValueError(
+            f"{argument}: wanted valid Unicode, got a lone surrogate U+{found:04X} at position {error.start}"
+        ) from None
+    return text
+
+
+def dump_metadata(metadata: object) -> str:
+    """Write metadata as the JSON object that is stored.
+
+    Raises
+    ------
+    DTypeError
+        If it is no mapping from strings to what JSON can hold.
+    InvalidValueError
+        If it holds NaN, an infinity, or a lone surrogate.
+    """
+    if metadata is None:
+        return "{}"
+    if not isinstance(metadata, dict) or not all(isinstance(name, str) for name in metadata):
+        raise DTypeError(f"metadata: wanted a dict with string keys, got {type(metadata).__name__}")
+    try:
+        written = json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        raise InvalidValueError(f"metadata: wanted what JSON can hold, got {error}") from None
+    except TypeError as error:
+        raise DTypeError(f"metadata: wanted what JSON can hold, got {error}") from None
+    return check_text("metadata", written)
+
+
+def load_metadata(written: str) -> dict[str, Any]:
+    """Read what `dump_metadata` wrote."""
+    metadata: dict[str, Any] = json.loads(written)
+    return metadata
+
+
+def dump_vector(vector: FloatArray) -> bytes:
+    """Write a vector as little-endian float32 bytes."""
+    return np.ascontiguousarray(vector, dtype="<f4").tobytes()
+
+
+def load_vector(raw: bytes) -> FloatArray:
+    """Read what `dump_vector` wrote; the result is read-only."""
+    return np.frombuffer(raw, dtype="<f4").astype(np.float32, copy=False)

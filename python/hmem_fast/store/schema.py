@@ -1,0 +1,116 @@
+"""The tables, drawn and explained in docs/format.md, and how an older file becomes a current one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from hmem_fast.errors import StoreCorruptError, StoreVersionError
+
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "create", "migrate"]
+
+#: "hmem" in ASCII; SQLite keeps it in the file's header, so that a stranger's file is told apart from ours.
+APPLICATION_ID = 0x686D656D
+
+#: Version of the file format; moves apart from the version of the package.
+SCHEMA_VERSION = 1
+
+_TABLES = (
+    """
+CREATE TABLE properties (
+    name        TEXT PRIMARY KEY,
+    value       TEXT NOT NULL                -- JSON
+) WITHOUT ROWID
+    """,
+    """
+CREATE TABLE memories (
+    memory_id   INTEGER PRIMARY KEY AUTOINCREMENT,   -- never given twice
+    external_id TEXT UNIQUE,
+    text        TEXT NOT NULL,
+    metadata    TEXT NOT NULL,               -- a JSON object
+    checksum    INTEGER NOT NULL             -- CRC-32 of the row, see record.py
+)
+    """,
+    """
+CREATE TABLE keys (
+    key_id      INTEGER PRIMARY KEY AUTOINCREMENT,   -- never given twice
+    memory_id   INTEGER NOT NULL REFERENCES memories ON DELETE CASCADE,
+    kind        TEXT NOT NULL,
+    text        TEXT,                        -- what was encoded; NULL for a ready vector
+    vector      BLOB,                        -- float32, little-endian; NULL while the key is stale
+    producer    TEXT,                        -- backend and precision that made the vector
+    checksum    INTEGER NOT NULL
+)
+    """,
+    "CREATE INDEX keys_by_memory ON keys (memory_id, key_id)",
+    """
+CREATE TABLE links (
+    source      INTEGER NOT NULL REFERENCES memories ON DELETE CASCADE,
+    target      INTEGER NOT NULL REFERENCES memories ON DELETE CASCADE,
+    weight      REAL NOT NULL,
+    PRIMARY KEY (source, target)
+) WITHOUT ROWID
+    """,
+    "CREATE INDEX links_by_target ON links (target)",
+    """
+CREATE TABLE changes (
+    change_seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    operation   TEXT NOT NULL CHECK (operation IN ('put', 'remove')),
+    memory_id   INTEGER NOT NULL
+)
+    """,
+)
+
+# Entry v takes a file from version v to v + 1. Each runs inside the one transaction that migrate() opens.
+_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+
+
+def create(connection: sqlite3.Connection, use_tables: Sequence[str]) -> None:
+    """Make the tables in an empty file, those of the use (`use_tables`, one statement each) among them."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in (*_TABLES, *use_tables):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Read the version of a file; 0 means that it is empty.
+
+    Raises
+    ------
+    StoreCorruptError
+        If the file is somebody else's database.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise StoreCorruptError("this SQLite file is not a hmem_fast store")
+    return int(version)
+
+
+def check_readable(version: int) -> None:
+    """Refuse a file that a newer hmem_fast has written."""
+    if version > SCHEMA_VERSION:
+        raise StoreVersionError(
+            f"the store has format version {version}, this hmem_fast reads up to {SCHEMA_VERSION}; "
+            "install a newer hmem_fast"
+        )
+
+
+def migrate(connection: sqlite3.Connection, version: int, backup: Callable[[int], None]) -> None:
+    """Bring a file from `version` to the current one, in one transaction, after `backup(version)` has kept a copy."""
+    if version == SCHEMA_VERSION:
+        return
+    backup(version)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in range(version, SCHEMA_VERSION):
+            _MIGRATIONS[step](connection)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

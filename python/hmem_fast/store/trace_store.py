@@ -1,0 +1,354 @@
+"""TraceStore: memories, keys, links and a change log in one SQLite file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from hmem_fast.errors import (
+    ClosedError,
+    InvalidValueError,
+    ReadOnlyError,
+    StoreCorruptError,
+    StoreLockedError,
+    StoreNotFoundError,
+)
+from hmem_fast.store import schema
+from hmem_fast.store.change import Change
+from hmem_fast.store.lock import WriterLock
+from hmem_fast.store.record import KeyRecord, MemoryRecord, check_row
+from hmem_fast.store.transaction import Transaction
+
+__all__ = ["Durability", "Mode", "TraceStore"]
+
+Mode = Literal["r", "w"]
+Durability = Literal["power", "process", "none"]
+
+# What must have reached the disk before a commit returns: everything, what survives the process, or nothing.
+_SYNCHRONOUS: dict[str, str] = {"power": "FULL", "process": "NORMAL", "none": "OFF"}
+
+#: How long a statement waits for another process's lock before it gives up.
+_BUSY_TIMEOUT_SECONDS = 30.0
+
+_FILE = "truth.sqlite3"
+
+
+class TraceStore:
+    """Durable truth of one store: what is in it, and in which order it changed.
+
+    One process writes, any number read. Writes are transactions: when ``with store.transaction()`` has ended, all of it
+    is durable; when it raised, none of it happened. Derived indexes follow by `changes_since`.
+
+    Parameters
+    ----------
+    path : str, os.PathLike or None
+        The store's folder; None keeps everything in memory and nothing on disk.
+    mode : {"w", "r"}
+        ``"w"`` creates the folder where it is missing and takes the writer's lock; ``"r"`` only reads.
+    durability : {"power", "process", "none"}
+        What a committed transaction survives: power failure, the death of the process, or nothing.
+    use_tables : sequence of str
+        Statements that make the tables of the use, run when the store is created.
+
+    Raises
+    ------
+    StoreLockedError
+        If another process is the writer.
+    StoreNotFoundError
+        If ``mode="r"`` and there is no store.
+    StoreVersionError, StoreCorruptError
+        If the file is newer than this library, or no store.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        *,
+        mode: Mode = "w",
+        durability: Durability = "power",
+        use_tables: Sequence[str] = (),
+    ) -> None:
+        if mode not in ("r", "w"):
+            raise InvalidValueError(f'mode: wanted "r" or "w", got {mode!r}')
+        if durability not in _SYNCHRONOUS:
+            raise InvalidValueError(f'durability: wanted "power", "process" or "none", got {durability!r}')
+        self.path = None if path is None else Path(path)
+        self.mode: Mode = mode
+        self.durability: Durability = durability
+        self._process = os.getpid()
+        self._lock: WriterLock | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        # A connection belongs to one thread at a time. Readers have their own, so that they do not wait for a commit.
+        self._writing = threading.RLock()
+        self._reading = threading.RLock()
+        try:
+            self._open(use_tables)
+        except BaseException:
+            self._close()
+            raise
+
+    def _open(self, use_tables: Sequence[str]) -> None:
+        if self.path is None:
+            if self.mode == "r":
+                raise InvalidValueError('mode: a store in memory starts empty, so mode="r" could never read anything')
+            self._writer = self._reader = _connect(":memory:")
+            self._reading = self._writing
+            schema.create(self._writer, use_tables)
+            self._writer.execute("PRAGMA foreign_keys = ON")
+            return
+        file = self.path / _FILE
+        if self.mode == "w":
+            self._open_writer(file, use_tables)
+        elif not file.is_file():
+            raise StoreNotFoundError(f"path: there is no hmem_fast store at {self.path}")
+        with _translated(self.path):
+            self._reader = _connect(_read_uri(file))
+            schema.check_readable(schema.version_of(self._reader))
+
+    def _open_writer(self, file: Path, use_tables: Sequence[str]) -> None:
+        folder = file.parent
+        if folder.exists() and not folder.is_dir():
+            raise StoreCorruptError(f"path: wanted a folder, got a file: {folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = WriterLock(folder)
+        with _translated(folder):
+            self._writer = _connect(file.absolute().as_uri() + "?mode=rwc")
+            version = schema.version_of(self._writer)
+            schema.check_readable(version)
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._writer.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
+            if self.durability == "power":
+                self._writer.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache
+            self._writer.execute("PRAGMA foreign_keys = ON")
+            if version == 0:
+                schema.create(self._writer, use_tables)
+            else:
+                schema.migrate(self._writer, version, self._backup)
+
+    def _backup(self, version: int) -> None:
+        assert self.path is not None
+        assert self._writer is not None
+        with sqlite3.connect(self.path / f"{_FILE}.v{version}.backup") as copy:
+            self._writer.backup(copy)
+        copy.close()
+
+    # Writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Write: everything inside is committed when the block ends, nothing of it when the block raises."""
+        writer = self._use(self._writer)
+        with self._writing, _translated(self.path):
+            writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield Transaction(writer)
+                writer.execute("COMMIT")
+            except BaseException:
+                # A full disk can end the transaction by itself; then there is nothing to roll back.
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+                raise
+
+    def set_property(self, name: str, value: object) -> None:
+        """Write a property of the store, as JSON."""
+        with self.transaction() as transaction:
+            transaction.connection.execute(
+                "INSERT OR REPLACE INTO properties (name, value) VALUES (?, ?)",
+                (name, json.dumps(value, ensure_ascii=False, allow_nan=False)),
+            )
+
+    # Reading
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read several things as they were at one moment."""
+        reader = self._use(self._reader)
+        with self._reading, _translated(self.path):
+            if reader.in_transaction:  # nested, or inside this thread's own write to a store in memory
+                yield reader
+                return
+            reader.execute("BEGIN")
+            try:
+                yield reader
+            finally:
+                reader.execute("COMMIT")
+
+    def properties(self) -> dict[str, Any]:
+        """Read all properties of the store."""
+        with self.snapshot() as connection:
+            return {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM properties")}
+
+    def change_seq(self) -> int:
+        """Number of the last change; 0 for a new store."""
+        with self.snapshot() as connection:
+            return _last_change(connection)
+
+    def data_version(self) -> int:
+        """A number that differs from the last one if another process or connection has committed since."""
+        reader = self._use(self._reader)
+        with self._reading, _translated(self.path):
+            (version,) = reader.execute("PRAGMA data_version").fetchone()
+            return int(version)
+
+    def changes_since(self, change_seq: int) -> Change:
+        """Sum up what happened after `change_seq`; 0 gives everything that is there."""
+        with self.snapshot() as connection:
+            last = _last_change(connection)
+            if change_seq == 0:
+                put = connection.execute("SELECT memory_id FROM memories ORDER BY memory_id").fetchall()
+                return Change(last, tuple(memory_id for (memory_id,) in put), ())
+            rows = connection.execute(
+                "SELECT DISTINCT c.memory_id, m.memory_id IS NOT NULL FROM changes AS c "
+                "LEFT JOIN memories AS m USING (memory_id) WHERE c.change_seq > ? ORDER BY c.memory_id",
+                (change_seq,),
+            ).fetchall()
+        return Change(
+            last,
+            tuple(memory_id for memory_id, there in rows if there),
+            tuple(memory_id for memory_id, there in rows if not there),
+        )
+
+    def count(self) -> int:
+        """Number of memories."""
+        with self.snapshot() as connection:
+            (n,) = connection.execute("SELECT count(*) FROM memories").fetchone()
+            return int(n)
+
+    def memory_ids(self) -> list[int]:
+        """Ids of all memories, ascending."""
+        with self.snapshot() as connection:
+            return [
+                memory_id for (memory_id,) in connection.execute("SELECT memory_id FROM memories ORDER BY memory_id")
+            ]
+
+    def memories(self, memory_ids: Iterable[int]) -> dict[int, MemoryRecord]:
+        """Read memories by id; ids that are not there are left out."""
+        with self.snapshot() as connection:
+            rows = connection.execute(
+                "SELECT memory_id, external_id, text, metadata, checksum FROM memories "
+                "WHERE memory_id IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(memory_ids)),),
+            ).fetchall()
+        found = {}
+        for *fields, checksum in rows:
+            record = MemoryRecord(*fields)
+            check_row(record, checksum)
+            found[record.memory_id] = record
+        return found
+
+    def id_of(self, external_id: str) -> int | None:
+        """Id of the memory with this external id, if there is one."""
+        with self.snapshot() as connection:
+            row = connection.execute("SELECT memory_id FROM memories WHERE external_id = ?", (external_id,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def keys(self, memory_ids: Iterable[int]) -> list[KeyRecord]:
+        """Read the keys of memories, by ascending memory id and then key id."""
+        with self.snapshot() as connection:
+            rows = connection.execute(
+                "SELECT key_id, memory_id, kind, text, vector, producer, checksum FROM keys "
+                "WHERE memory_id IN (SELECT value FROM json_each(?)) ORDER BY memory_id, key_id",
+                (json.dumps(list(memory_ids)),),
+            ).fetchall()
+        keys = []
+        for *fields, checksum in rows:
+            key = KeyRecord(*fields)
+            check_row(key, checksum)
+            keys.append(key)
+        return keys
+
+    # Life
+
+    def nbytes(self) -> int:
+        """Bytes on disk; of pages in memory for a store that has no folder."""
+        if self.path is None:
+            with self.snapshot() as connection:
+                (pages,) = connection.execute("PRAGMA page_count").fetchone()
+                (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+                return int(pages * page_bytes)
+        return sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
+
+    def close(self) -> None:
+        """Write what is left of the log into the file and give the lock up. A second call does nothing."""
+        if self._writer is not None and self._process == os.getpid() and self.path is not None:
+            with self._writing, suppress(sqlite3.OperationalError):
+                # A reader in the middle of something keeps the log; the next writer finds it.
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._close()
+
+    def _close(self) -> None:
+        mine = self._process == os.getpid()
+        for connection in (self._reader, self._writer):
+            if connection is not None and mine:
+                connection.close()
+        self._reader = self._writer = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _use(self, connection: sqlite3.Connection | None) -> sqlite3.Connection:
+        if self._process != os.getpid():
+            raise ClosedError("this store was opened before a fork; open it again in the new process")
+        if connection is None:
+            if self._reader is not None:
+                raise ReadOnlyError('the store was opened with mode="r"; open it with mode="w" to write')
+            raise ClosedError("the store is closed")
+        return connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.path is None else repr(str(self.path))
+        return f"TraceStore({where}, mode={self.mode!r}, durability={self.durability!r})"
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    # isolation_level=None: transactions begin and end where this file says so. Locks here keep threads apart.
+    return sqlite3.connect(
+        uri,
+        uri=uri.startswith("file:"),
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=_BUSY_TIMEOUT_SECONDS,
+        cached_statements=256,
+    )
+
+
+def _read_uri(file: Path) -> str:
+    # Reading a database in WAL mode needs to write beside it, except when nobody can be writing it.
+    log = file.with_name(file.name + "-wal")
+    frozen = not os.access(file.parent, os.W_OK) and not log.exists()
+    return file.absolute().as_uri() + ("?immutable=1" if frozen else "?mode=ro")
+
+
+def _last_change(connection: sqlite3.Connection) -> int:
+    (last,) = connection.execute("SELECT coalesce(max(change_seq), 0) FROM changes").fetchone()
+    return int(last)
+
+
+@contextmanager
+def _translated(where: Path | None) -> Iterator[None]:
+    """Tell what SQLite says in our own exceptions: a locked file is never called a damaged one."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreLockedError(
+                f"{where}: the store stayed locked for {_BUSY_TIMEOUT_SECONDS:.0f} seconds"
+            ) from error
+        raise
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise StoreCorruptError(f"{where}: {error}") from error
+        raise
