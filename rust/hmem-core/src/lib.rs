@@ -7,3 +7,4 @@ pub mod bitmap;
 pub mod error;
 pub mod rows;
 pub mod segment;
+pub mod text;
