@@ -1,5 +1,13 @@
 //! Binding of hmem-core to Python: converts, checks shapes, releases the interpreter lock, calls. No algorithm here.
+//!
+//! Reading order: [`convert`] (arguments in), [`answer`] (results out), [`error`] (the core's errors as exceptions),
+//! [`guard`] (the lock released, a panic caught), then one file for each part of the core.
 #![forbid(unsafe_code)]
+
+mod answer;
+mod convert;
+mod error;
+mod guard;
 
 use pyo3::prelude::*;
 
