@@ -7,4 +7,5 @@ pub mod bitmap;
 pub mod error;
 pub mod rows;
 pub mod segment;
+pub mod sparse;
 pub mod text;

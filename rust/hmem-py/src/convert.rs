@@ -230,7 +230,7 @@ fn as_it_lies<'a, 'py, T: Element>(value: &'a Bound<'py, PyAny>) -> Option<&'a B
 }
 
 /// Whatever numpy makes of `value`, without changing its type.
-fn as_array<'py>(value: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
+pub fn as_array<'py>(value: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
     static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = value.py();
     let array = ASARRAY.import(py, "numpy", "asarray")?.call1((value,)).map_err(|error| {
@@ -252,7 +252,7 @@ fn required<'py, T: Element>(array: &Bound<'py, PyUntypedArray>) -> PyResult<Bou
     Ok(REQUIRE.import(py, "numpy", "require")?.call1((array, dtype, ["C", "A"]))?.cast_into()?)
 }
 
-fn check_shape(name: &str, wanted: &[Axis], got: &[usize]) -> PyResult<()> {
+pub fn check_shape(name: &str, wanted: &[Axis], got: &[usize]) -> PyResult<()> {
     let fits = |(axis, &length): (&Axis, &usize)| match axis {
         Axis::Any(_) => true,
         Axis::Exactly(wanted) => *wanted == length,
@@ -274,11 +274,11 @@ fn tuple(entries: impl ExactSizeIterator<Item = String>) -> String {
     format!("({}{comma})", entries.collect::<Vec<_>>().join(", "))
 }
 
-fn wrong_dtype(name: &str, wanted: &str, array: &Bound<'_, PyUntypedArray>) -> PyErr {
+pub fn wrong_dtype(name: &str, wanted: &str, array: &Bound<'_, PyUntypedArray>) -> PyErr {
     DTypeError::new_err(format!("{name}: wanted {wanted}, got {}", array.dtype()))
 }
 
-fn type_name(value: &Bound<'_, PyAny>) -> String {
+pub fn type_name(value: &Bound<'_, PyAny>) -> String {
     let class: Bound<'_, PyType> = value.get_type();
     class.name().map_or_else(|_| "another type".to_owned(), |name| name.to_string())
 }

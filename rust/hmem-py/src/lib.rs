@@ -6,10 +6,22 @@
 
 mod answer;
 mod convert;
+mod convert_sparse;
+mod convert_text;
 mod error;
 mod guard;
+mod sparse_index;
+mod text;
+mod text_index;
 
 use pyo3::prelude::*;
 
 #[pymodule]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::sparse_index::SparseIndex;
+    #[pymodule_export]
+    use crate::text::analyze;
+    #[pymodule_export]
+    use crate::text_index::TextIndex;
+}
