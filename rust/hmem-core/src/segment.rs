@@ -296,6 +296,19 @@ impl<S: Segment> Segments<S> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What the index holds now, and the smallest id that was never given, at one moment.
+    #[must_use]
+    pub fn view_and_next_id(&self) -> (Arc<View<S>>, i64) {
+        let next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.view(), *next_id)
+    }
+
+    /// Never gives an id below `next_id` of its own accord: ids that were given and removed stay unused.
+    pub fn raise_next_id(&self, next_id: i64) {
+        let mut own = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = (*own).max(next_id);
+    }
+
     fn swap(&self, parts: Vec<Part<S>>) {
         let view = Arc::new(View::new(tidy(parts)));
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
