@@ -110,7 +110,8 @@ fn update(state: &[f32], patterns: Rows<'_, f32>, beta: f64) -> Option<Vec<f32>>
     (norm > 0.0).then(|| mean.iter().map(|x| (x / norm) as f32).collect())
 }
 
-fn check_beta(beta: f64) -> Result<(), InputError> {
+/// Refuses a `beta` that is not above 0.
+pub(crate) fn check_beta(beta: f64) -> Result<(), InputError> {
     if beta > 0.0 {
         return Ok(());
     }
@@ -118,7 +119,7 @@ fn check_beta(beta: f64) -> Result<(), InputError> {
 }
 
 /// `offsets` as slice bounds, if they cut `len` things into groups.
-fn group_bounds(offsets: &[i64], len: usize) -> Result<Vec<usize>, InputError> {
+pub(crate) fn group_bounds(offsets: &[i64], len: usize) -> Result<Vec<usize>, InputError> {
     let refused = |got: String| InputError::Offsets { argument: "offsets", wanted: len, got };
     let bounds = offsets
         .iter()

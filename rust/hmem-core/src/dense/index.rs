@@ -50,10 +50,7 @@ impl DenseIndex {
     /// # Errors
     /// [`InputError::Range`] for a width that no row can have.
     pub fn new(isa: Isa, dim: usize, metric: Metric) -> Result<Self, InputError> {
-        if !(1..=MAX_DIM).contains(&dim) {
-            let got = dim.to_string();
-            return Err(InputError::Range { argument: "dim", wanted: "1 to 1048576", got });
-        }
+        check_dim(dim)?;
         Ok(Self { segments: Segments::default(), dim, metric, isa })
     }
 
@@ -172,9 +169,17 @@ impl DenseIndex {
     }
 }
 
+/// Refuses a width that no row can have.
+pub(crate) fn check_dim(dim: usize) -> Result<(), InputError> {
+    if (1..=MAX_DIM).contains(&dim) {
+        return Ok(());
+    }
+    Err(InputError::Range { argument: "dim", wanted: "1 to 1048576", got: dim.to_string() })
+}
+
 /// A score as float32. Products of huge rows are held at the largest number: −∞ says that there is no hit.
 #[allow(clippy::cast_possible_truncation, reason = "rounding to float32 is the purpose")]
-fn delivered(score: f64) -> f32 {
+pub(crate) fn delivered(score: f64) -> f32 {
     (score as f32).clamp(f32::MIN, f32::MAX)
 }
 

@@ -170,7 +170,7 @@ impl Scan<'_> {
 }
 
 /// Scores of one query, and limits of what its float32 products stand for.
-struct Limits {
+pub(crate) struct Limits {
     metric: Metric,
     /// Norm of the query's stored form.
     query_norm: f64,
@@ -182,13 +182,13 @@ struct Limits {
     absolute: f64,
 }
 
-struct Limit {
-    lower: f64,
-    upper: f64,
+pub(crate) struct Limit {
+    pub(crate) lower: f64,
+    pub(crate) upper: f64,
 }
 
 impl Limits {
-    fn new(metric: Metric, queries: &DenseSegment, query: usize) -> Self {
+    pub(crate) fn new(metric: Metric, queries: &DenseSegment, query: usize) -> Self {
         let bound = error_bound(queries.rows().dim());
         let query_norm = queries.norms()[query];
         // A thousandth more than proved: it covers the rounding of all float64 arithmetic here and in `score`, which is
@@ -204,7 +204,7 @@ impl Limits {
 
     /// Between which scores the row's true one lies; in units of the query's norm or scale, which are the same for all.
     #[inline]
-    fn of(&self, segment: &DenseSegment, row: usize, product: f32) -> Limit {
+    pub(crate) fn of(&self, segment: &DenseSegment, row: usize, product: f32) -> Limit {
         let norm = segment.norms()[row];
         let error = self.relative * norm + self.absolute;
         let product = f64::from(product);
@@ -219,7 +219,7 @@ impl Limits {
     }
 
     /// The score for a float64 product.
-    fn score(&self, segment: &DenseSegment, row: usize, product: f64) -> f64 {
+    pub(crate) fn score(&self, segment: &DenseSegment, row: usize, product: f64) -> f64 {
         match self.metric {
             Metric::Cosine => product / (segment.norms()[row] * self.query_norm),
             Metric::Dot => product * (power_of_two(i32::from(segment.exponents()[row])) * self.query_scale),
