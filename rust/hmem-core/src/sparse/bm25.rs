@@ -55,6 +55,15 @@ impl Bm25 {
 
     /// Looks the words of a query up in `parts`, whose live rows set the statistics.
     pub(crate) fn query<'a>(&self, parts: Vec<Live<'a, Words>>, words: &[String]) -> Query<'a> {
+        self.look_up(parts, &distinct(words))
+    }
+
+    /// As [`query`](Self::query), but a word that stands twice is two terms. For [`Query::explain`].
+    pub(crate) fn query_by_word<'a>(&self, parts: Vec<Live<'a, Words>>, words: &[String]) -> Query<'a> {
+        self.look_up(parts, &words.iter().map(|word| (word.as_str(), 1)).collect::<Vec<_>>())
+    }
+
+    fn look_up<'a>(&self, parts: Vec<Live<'a, Words>>, words: &[(&str, usize)]) -> Query<'a> {
         let n_live: Vec<_> = parts.iter().map(|part| part.rows.count()).collect();
         let n = n_live.iter().sum::<usize>() as f64;
         let total: u64 = parts
@@ -64,8 +73,9 @@ impl Bm25 {
                 part.segment.total() - dead.sum::<u64>()
             })
             .sum();
-        let terms = distinct(words)
-            .map(|(word, count)| {
+        let terms = words
+            .iter()
+            .map(|&(word, count)| {
                 let entries: Vec<_> = parts.iter().map(|part| part.segment.find(word)).collect();
                 let df = entries
                     .iter()
@@ -89,7 +99,7 @@ fn count_in(rows: &[u32], live: &Bitmap) -> usize {
 }
 
 /// Each word once, in the order in which they first stand, and how often it stands.
-fn distinct(words: &[String]) -> impl Iterator<Item = (&str, usize)> {
+fn distinct(words: &[String]) -> Vec<(&str, usize)> {
     let mut places = HashMap::new();
     let mut counted: Vec<(&str, usize)> = Vec::new();
     for word in words {
@@ -99,7 +109,7 @@ fn distinct(words: &[String]) -> impl Iterator<Item = (&str, usize)> {
             None => counted.push((word, 1)),
         }
     }
-    counted.into_iter()
+    counted
 }
 
 /// A query's words, looked up.
@@ -131,12 +141,13 @@ impl Query<'_> {
         }
     }
 
-    /// What each word gives to the score of one row; the words must be distinct.
-    pub(crate) fn explain(&self, part: usize, row: usize) -> impl Iterator<Item = f64> + '_ {
-        self.terms.iter().map(move |term| {
-            let tf = term.entries[part].as_ref().and_then(|entries| entries.of_row(row));
-            tf.map_or(0.0, |tf| self.contribution(term, part, row, tf))
-        })
+    /// What each term gives to the score of one row.
+    pub(crate) fn explain(&self, part: usize, row: usize) -> Vec<f64> {
+        let given = |term: &Term<'_>| {
+            let tf = term.entries[part].as_ref()?.of_row(row)?;
+            Some(self.contribution(term, part, row, tf))
+        };
+        self.terms.iter().map(|term| given(term).unwrap_or(0.0)).collect()
     }
 
     fn contribution(&self, term: &Term<'_>, part: usize, row: usize, tf: f32) -> f64 {

@@ -1,11 +1,11 @@
 //! Search by the units that rows share.
 
 use super::postings::{Entries, Postings, PostingsBuilder};
-use super::rank::{Hits, answer};
+use super::rank::answer;
 use super::rows::SparseRows;
+use crate::dense::Neighbours;
 use crate::error::{AddError, IdError, InputError};
-use crate::segment::{Allowed, Segments, View};
-use std::sync::Arc;
+use crate::segment::{Allowed, Segments};
 
 /// Weighted units of each row; the score is the sum of the products of shared weights.
 ///
@@ -49,7 +49,7 @@ impl SparseIndex {
         self.segments.remove(ids)
     }
 
-    /// What the index holds now.
+    /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.segments.view().len()
@@ -89,10 +89,10 @@ impl SparseIndex {
         k: usize,
         allowed: Option<Allowed<'_>>,
         threads: usize,
-    ) -> Result<Hits, InputError> {
-        let view: Arc<View<_>> = self.segments.view();
+    ) -> Result<Neighbours, InputError> {
+        let view = self.segments.view();
         let rows = allowed.map(|allowed| view.filter(&allowed)).transpose()?;
-        Ok(answer(queries.len(), k.min(view.len()), threads, |query, sums, best| {
+        Ok(answer(&view, queries.len(), k, threads, |query, sums, best| {
             for (p, part) in view.parts().iter().enumerate() {
                 let rows = rows.as_ref().map_or(part.live(), |rows| &rows[p]);
                 sums.reserve(rows.len());
@@ -103,7 +103,7 @@ impl SparseIndex {
                         }
                     }
                 }
-                sums.drain(|row, score| best.offer(score, (p, row), part.ids()[row]));
+                best.take(sums, rows.len());
             }
         }))
     }

@@ -1,6 +1,6 @@
 //! Search by shared units: weighted units as they are, or the words of texts (BM25).
 
-mod accumulator;
+pub(crate) mod accumulator;
 pub mod bm25;
 mod index;
 mod postings;
@@ -10,6 +10,5 @@ mod text_index;
 pub mod words;
 
 pub use index::SparseIndex;
-pub use rank::Hits;
 pub use rows::SparseRows;
 pub use text_index::TextIndex;

@@ -1,128 +1,81 @@
 //! The best rows of each query, over several queries and threads.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::num::NonZero;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::accumulator::Accumulator;
+use crate::dense::index::{Neighbours, delivered};
+use crate::kernels::select::TopK;
+use crate::segment::View;
 
-/// The answers to several queries: for each of them `columns` hits, best first.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hits {
-    /// Ids; -1 where there is no further hit.
-    pub ids: Vec<i64>,
-    /// Scores; -inf where there is no further hit.
-    pub scores: Vec<f32>,
-    /// Hits a query.
-    pub columns: usize,
-}
-
-/// A row with its score. Larger is better; of equal scores the row that was added first.
-#[derive(Debug, Clone, Copy)]
-struct Ranked {
-    score: f64,
-    place: (usize, usize),
-    id: i64,
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.score.total_cmp(&other.score).then(other.place.cmp(&self.place))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Ranked {}
-
-/// The `k` best rows seen so far.
+/// Gathers the best rows of one query, segment after segment.
 #[derive(Debug)]
 pub(crate) struct Best {
-    k: usize,
-    /// The worst is on top.
-    heap: BinaryHeap<Reverse<Ranked>>,
+    top: TopK<f64>,
+    /// Rows of the segments that were taken.
+    base: usize,
 }
 
 impl Best {
-    fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::new() }
-    }
-
-    /// Considers a row; `place` is its segment and its row there.
-    pub(crate) fn offer(&mut self, score: f64, place: (usize, usize), id: i64) {
-        // -0 and 0 are equal scores.
-        let row = Ranked { score: score + 0.0, place, id };
-        if self.heap.len() < self.k {
-            self.heap.push(Reverse(row));
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && row > worst.0
-        {
-            *worst = Reverse(row);
-        }
-    }
-
-    /// Writes the rows out, best first, and starts anew.
-    fn write(&mut self, ids: &mut [i64], scores: &mut [f32]) {
-        ids.fill(-1);
-        scores.fill(f32::NEG_INFINITY);
-        let mut rows: Vec<_> = self.heap.drain().map(|Reverse(row)| row).collect();
-        rows.sort_unstable_by(|a, b| b.cmp(a));
-        for (row, (id, score)) in rows.iter().zip(ids.iter_mut().zip(scores)) {
-            *id = row.id;
-            *score = rounded(row.score);
-        }
+    /// Takes the sums of the next segment, which has `n_rows` rows.
+    pub(crate) fn take(&mut self, sums: &mut Accumulator, n_rows: usize) {
+        sums.drain(|row, score| self.top.push(score, self.base + row));
+        self.base += n_rows;
     }
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "rows are ranked by float64, scores handed out as float32"
-)]
-fn rounded(score: f64) -> f32 {
-    score as f32
-}
-
-/// Answers `m` queries with up to `columns` rows each. `one` scores one query; what it leaves in the accumulator must
-/// be drained. The queries are shared out evenly among `threads`.
-pub(crate) fn answer<F>(m: usize, columns: usize, threads: usize, one: F) -> Hits
+/// The up to `k` best rows of `view` for each of `m` queries. `one` scores one query, and has the sums of each segment
+/// taken. Queries are split over at most `threads` threads, and never more than there are processors.
+pub(crate) fn answer<S, F>(view: &View<S>, m: usize, k: usize, threads: usize, one: F) -> Neighbours
 where
+    S: Send + Sync,
     F: Fn(usize, &mut Accumulator, &mut Best) + Sync,
 {
-    let mut hits = Hits { ids: vec![-1; m * columns], scores: vec![f32::NEG_INFINITY; m * columns], columns };
-    if m * columns == 0 {
-        return hits;
+    let columns = k.min(view.len());
+    let mut found =
+        Neighbours { ids: vec![-1; m * columns], scores: vec![f32::NEG_INFINITY; m * columns], columns };
+    if found.ids.is_empty() {
+        return found;
     }
-    let some = |first: usize, ids: &mut [i64], scores: &mut [f32]| {
-        let (mut sums, mut best) = (Accumulator::default(), Best::new(columns));
-        for (query, (ids, scores)) in
-            (first..).zip(ids.chunks_exact_mut(columns).zip(scores.chunks_exact_mut(columns)))
-        {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = threads.clamp(1, processors).min(m);
+    let places = found.ids.chunks_exact_mut(columns).zip(found.scores.chunks_exact_mut(columns));
+    let queue = Mutex::new(places.enumerate());
+    let work = || {
+        let mut sums = Accumulator::default();
+        loop {
+            // Taken in a statement of its own: the lock is free again while the query is worked on.
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((query, (ids, scores))) = next else { return };
+            let mut best = Best { top: TopK::new(columns), base: 0 };
             one(query, &mut sums, &mut best);
-            best.write(ids, scores);
+            for (c, (score, position)) in best.top.into_sorted().into_iter().enumerate() {
+                ids[c] = id_at(view, position);
+                scores[c] = delivered(score);
+            }
         }
     };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let share = m.div_ceil(threads.clamp(1, cores));
-    if share == m {
-        some(0, &mut hits.ids, &mut hits.scores);
-        return hits;
-    }
     thread::scope(|scope| {
-        let shares = hits.ids.chunks_mut(share * columns).zip(hits.scores.chunks_mut(share * columns));
-        for (i, (ids, scores)) in shares.enumerate() {
-            let some = &some;
-            scope.spawn(move || some(i * share, ids, scores));
+        for _ in 1..threads {
+            // Where the system gives no further thread, the ones there are do the work.
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
         }
+        work();
     });
-    hits
+    found
+}
+
+/// The id of a row, counted over all segments.
+fn id_at<S>(view: &View<S>, position: usize) -> i64 {
+    let mut row = position;
+    for part in view.parts() {
+        match row.checked_sub(part.ids().len()) {
+            None => return part.ids()[row],
+            Some(rest) => row = rest,
+        }
+    }
+    unreachable!("position {position} is behind all segments")
 }

@@ -1,8 +1,9 @@
 //! Search by words.
 
 use super::bm25::Bm25;
-use super::rank::{Hits, answer};
+use super::rank::answer;
 use super::words::Words;
+use crate::dense::Neighbours;
 use crate::error::{AddError, IdError, InputError};
 use crate::segment::{Allowed, Live, Segments};
 use crate::text::Analyzer;
@@ -92,15 +93,16 @@ impl TextIndex {
         k: usize,
         allowed: Option<Allowed<'_>>,
         threads: usize,
-    ) -> Result<Hits, InputError> {
+    ) -> Result<Neighbours, InputError> {
         let view = self.segments.view();
         let rows = allowed.map(|allowed| view.filter(&allowed)).transpose()?;
-        Ok(answer(queries.len(), k.min(view.len()), threads, |query, sums, best| {
+        Ok(answer(&view, queries.len(), k, threads, |query, sums, best| {
             let parts = view.parts().iter().map(|part| Live { segment: part.segment(), rows: part.live() });
             let query = self.bm25.query(parts.collect(), &self.analyzer.analyze(&queries[query]));
             for (p, part) in view.parts().iter().enumerate() {
-                query.score(p, rows.as_ref().map_or(part.live(), |rows| &rows[p]), sums);
-                sums.drain(|row, score| best.offer(score, (p, row), part.ids()[row]));
+                let rows = rows.as_ref().map_or(part.live(), |rows| &rows[p]);
+                query.score(p, rows, sums);
+                best.take(sums, rows.len());
             }
         }))
     }
