@@ -12,3 +12,4 @@ pub mod rows;
 pub mod segment;
 pub mod sparse;
 pub mod text;
+pub mod trace;
