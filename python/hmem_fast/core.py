@@ -6,4 +6,6 @@ searched from several threads at once.
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from hmem_fast._core import DenseIndex, cpu_features, energy, isa, settle
+
+__all__ = ["DenseIndex", "cpu_features", "energy", "isa", "settle"]

@@ -5,11 +5,21 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod attractor;
 mod convert;
+mod dense;
 mod error;
 mod guard;
+mod isa;
 
 use pyo3::prelude::*;
 
 #[pymodule]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::attractor::{energy, settle};
+    #[pymodule_export]
+    use crate::dense::DenseIndex;
+    #[pymodule_export]
+    use crate::isa::{cpu_features, isa};
+}
