@@ -6,6 +6,24 @@ searched from several threads at once.
 
 from __future__ import annotations
 
-from hmem_fast._core import SparseIndex, TextIndex, analyze
+from hmem_fast._core import (
+    DenseIndex,
+    SparseIndex,
+    TextIndex,
+    analyze,
+    cpu_features,
+    energy,
+    isa,
+    settle,
+)
 
-__all__: list[str] = ["SparseIndex", "TextIndex", "analyze"]
+__all__ = [
+    "DenseIndex",
+    "SparseIndex",
+    "TextIndex",
+    "analyze",
+    "cpu_features",
+    "energy",
+    "isa",
+    "settle",
+]

@@ -1,5 +1,6 @@
 //! Results: vectors of the core to arrays and to the small classes of `hmem_fast.types`.
 
+use hmem_core::attractor::Settled;
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -25,4 +26,11 @@ pub fn neighbours(
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = CLASS.import(py, "hmem_fast.types", "Neighbours")?;
     class.call1((matrix(py, ids, m, columns)?, matrix(py, scores, m, columns)?))
+}
+
+/// `hmem_fast.types.Settled`.
+pub fn settled(py: Python<'_>, settled: Settled) -> PyResult<Bound<'_, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.import(py, "hmem_fast.types", "Settled")?;
+    class.call1((PyArray1::from_vec(py, settled.vector), settled.energy, settled.steps))
 }

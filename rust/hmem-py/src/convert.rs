@@ -120,7 +120,7 @@ pub fn floats<'py>(
     clippy::cast_possible_truncation,
     reason = "rounding to float32 is the purpose; overflow is refused after"
 )]
-fn narrowed(x: f64) -> f32 {
+pub fn narrowed(x: f64) -> f32 {
     x as f32
 }
 

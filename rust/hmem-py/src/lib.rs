@@ -5,11 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod attractor;
 mod convert;
 mod convert_sparse;
 mod convert_text;
+mod dense;
 mod error;
 mod guard;
+mod isa;
 mod sparse_index;
 mod text;
 mod text_index;
@@ -18,6 +21,12 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::attractor::{energy, settle};
+    #[pymodule_export]
+    use crate::dense::DenseIndex;
+    #[pymodule_export]
+    use crate::isa::{cpu_features, isa};
     #[pymodule_export]
     use crate::sparse_index::SparseIndex;
     #[pymodule_export]

@@ -1,5 +1,7 @@
 //! `SparseIndex`.
 
+use std::convert::Infallible;
+
 use hmem_core::sparse;
 use numpy::PyArray1;
 use pyo3::prelude::*;
@@ -25,8 +27,6 @@ use crate::guard::Guard;
 ///
 /// Examples
 /// --------
-/// >>> import numpy as np
-/// >>> from hmem_fast.core import SparseIndex
 /// >>> index = SparseIndex()
 /// >>> index.add([[1, 5, 9], [5, 7]], [[1.0, 2.0, 1.0], [3.0, 1.0]])
 /// array([0, 1])
@@ -134,31 +134,33 @@ impl SparseIndex {
         let rows = units.rows()?;
         let allowed = convert::allowed(allowed)?;
         let filter = allowed.as_ref().map(convert::Allowed::filter).transpose()?;
-        let hits = self.guard.run(py, || self.index.search(&rows, k, filter, threads))?;
+        let hits = self.guard.run(py, || self.index.search(&rows, k, filter.as_ref(), threads))?;
         neighbours(py, hits.ids, hits.scores, rows.len(), hits.columns)
     }
 
     /// Ids of the rows, in the order in which they were added.
     #[getter]
-    fn ids<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
-        PyArray1::from_vec(py, self.index.ids())
+    fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let ids = self.guard.run(py, || Ok::<_, Infallible>(self.index.ids()))?;
+        Ok(PyArray1::from_vec(py, ids))
     }
 
     /// Bytes held.
     #[getter]
-    fn nbytes(&self) -> usize {
-        self.index.nbytes()
+    fn nbytes(&self, py: Python<'_>) -> PyResult<usize> {
+        self.guard.run(py, || Ok::<_, Infallible>(self.index.nbytes()))
     }
 
-    fn __len__(&self) -> usize {
-        self.index.len()
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.guard.run(py, || Ok::<_, Infallible>(self.index.len()))
     }
 
-    fn __contains__(&self, item: &Bound<'_, PyAny>) -> bool {
-        item.extract().is_ok_and(|id| self.index.contains(id))
+    fn __contains__(&self, py: Python<'_>, item: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(id) = item.extract() else { return Ok(false) };
+        self.guard.run(py, || Ok::<_, Infallible>(self.index.contains(id)))
     }
 
     fn __repr__(&self) -> String {
-        format!("SparseIndex() with {} rows", self.index.len())
+        format!("SparseIndex(n={})", self.index.len())
     }
 }

@@ -36,7 +36,6 @@ use crate::guard;
 ///
 /// Examples
 /// --------
-/// >>> from hmem_fast.core import analyze
 /// >>> analyze("What did Caroline's friends say?")
 /// ['carolin', 'friend', 'say']
 /// >>> analyze("A cat", analyzer="char4")

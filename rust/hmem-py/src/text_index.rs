@@ -35,7 +35,6 @@ use crate::guard::Guard;
 ///
 /// Examples
 /// --------
-/// >>> from hmem_fast.core import TextIndex
 /// >>> index = TextIndex()
 /// >>> index.add(["The cat sat on the mat.", "Dogs chase cats.", "It rains."])
 /// array([0, 1, 2])
@@ -155,33 +154,35 @@ impl TextIndex {
         let texts = convert_text::texts(texts, "texts")?;
         let allowed = convert::allowed(allowed)?;
         let filter = allowed.as_ref().map(convert::Allowed::filter).transpose()?;
-        let hits = self.guard.run(py, || self.index.search(&texts, k, filter, threads))?;
+        let hits = self.guard.run(py, || self.index.search(&texts, k, filter.as_ref(), threads))?;
         neighbours(py, hits.ids, hits.scores, texts.len(), hits.columns)
     }
 
     /// Ids of the texts, in the order in which they were added.
     #[getter]
-    fn ids<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
-        PyArray1::from_vec(py, self.index.ids())
+    fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let ids = self.guard.run(py, || Ok::<_, Infallible>(self.index.ids()))?;
+        Ok(PyArray1::from_vec(py, ids))
     }
 
     /// Bytes held.
     #[getter]
-    fn nbytes(&self) -> usize {
-        self.index.nbytes()
+    fn nbytes(&self, py: Python<'_>) -> PyResult<usize> {
+        self.guard.run(py, || Ok::<_, Infallible>(self.index.nbytes()))
     }
 
-    fn __len__(&self) -> usize {
-        self.index.len()
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.guard.run(py, || Ok::<_, Infallible>(self.index.len()))
     }
 
-    fn __contains__(&self, item: &Bound<'_, PyAny>) -> bool {
-        item.extract().is_ok_and(|id| self.index.contains(id))
+    fn __contains__(&self, py: Python<'_>, item: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(id) = item.extract() else { return Ok(false) };
+        self.guard.run(py, || Ok::<_, Infallible>(self.index.contains(id)))
     }
 
     fn __repr__(&self) -> String {
         let (bm25, name) = (self.index.bm25(), self.index.analyzer().name());
         let n = self.index.len();
-        format!("TextIndex(analyzer='{name}', k1={:?}, b={:?}) with {n} texts", bm25.k1(), bm25.b())
+        format!("TextIndex(analyzer='{name}', k1={:?}, b={:?}, n={n})", bm25.k1(), bm25.b())
     }
 }

@@ -87,11 +87,11 @@ impl SparseIndex {
         &self,
         queries: &SparseRows<'_>,
         k: usize,
-        allowed: Option<Allowed<'_>>,
+        allowed: Option<&Allowed<'_>>,
         threads: usize,
     ) -> Result<Neighbours, InputError> {
         let view = self.segments.view();
-        let rows = allowed.map(|allowed| view.filter(&allowed)).transpose()?;
+        let rows = allowed.map(|allowed| view.filter(allowed)).transpose()?;
         Ok(answer(&view, queries.len(), k, threads, |query, sums, best| {
             for (p, part) in view.parts().iter().enumerate() {
                 let rows = rows.as_ref().map_or(part.live(), |rows| &rows[p]);

@@ -91,11 +91,11 @@ impl TextIndex {
         &self,
         queries: &[String],
         k: usize,
-        allowed: Option<Allowed<'_>>,
+        allowed: Option<&Allowed<'_>>,
         threads: usize,
     ) -> Result<Neighbours, InputError> {
         let view = self.segments.view();
-        let rows = allowed.map(|allowed| view.filter(&allowed)).transpose()?;
+        let rows = allowed.map(|allowed| view.filter(allowed)).transpose()?;
         Ok(answer(&view, queries.len(), k, threads, |query, sums, best| {
             let parts = view.parts().iter().map(|part| Live { segment: part.segment(), rows: part.live() });
             let query = self.bm25.query(parts.collect(), &self.analyzer.analyze(&queries[query]));
