@@ -1,0 +1,36 @@
+//! Results: vectors of the core to arrays and to the small classes of `hmem_fast.types`.
+
+use hmem_core::attractor::Settled;
+use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// `numbers` as `n` rows of `d`.
+pub fn matrix<T: Element>(
+    py: Python<'_>,
+    numbers: Vec<T>,
+    n: usize,
+    d: usize,
+) -> PyResult<Bound<'_, PyArray2<T>>> {
+    PyArray1::from_vec(py, numbers).reshape([n, d])
+}
+
+/// `hmem_fast.types.Neighbours` of `m` queries with `columns` hits each.
+pub fn neighbours(
+    py: Python<'_>,
+    ids: Vec<i64>,
+    scores: Vec<f32>,
+    m: usize,
+    columns: usize,
+) -> PyResult<Bound<'_, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.import(py, "hmem_fast.types", "Neighbours")?;
+    class.call1((matrix(py, ids, m, columns)?, matrix(py, scores, m, columns)?))
+}
+
+/// `hmem_fast.types.Settled`.
+pub fn settled(py: Python<'_>, settled: Settled) -> PyResult<Bound<'_, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.import(py, "hmem_fast.types", "Settled")?;
+    class.call1((PyArray1::from_vec(py, settled.vector), settled.energy, settled.steps))
+}
