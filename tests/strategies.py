@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections
+import math
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -56,3 +59,19 @@ def float64_scan(rows: np.ndarray, queries: np.ndarray, k: int, metric: str) -> 
     """The row numbers of the best `k` for each query, equal scores in row order."""
     order = [np.argsort(-float64_scores(rows, query, metric), kind="stable") for query in queries]
     return np.array(order, dtype=np.int64).reshape(len(queries), len(rows))[:, :k]
+
+
+def bm25(documents: list[list[str]], query: list[str], k1: float, b: float) -> dict[int, float]:
+    """Score each document that shares a word with the query, as BM25 stands in the books: {position: score}."""
+    documents = [collections.Counter(document) for document in documents]
+    lengths = [document.total() for document in documents]
+    scores = {}
+    for term, times in collections.Counter(query).items():
+        df = sum(term in document for document in documents)
+        idf = math.log(1 + (len(documents) - df + 0.5) / (df + 0.5))
+        for position, document in enumerate(documents):
+            if tf := document[term]:
+                long = lengths[position] / (sum(lengths) / len(lengths))
+                scores.setdefault(position, 0)
+                scores[position] += times * idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * long))
+    return scores

@@ -1,4 +1,3 @@
-import collections
 import math
 import threading
 
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from hmem_fast.core import SparseIndex, TextIndex, analyze
 from hmem_fast.errors import DTypeError, DuplicateIdError, InvalidValueError, ShapeError, UnknownIdError
+from strategies import bm25
 
 WORDS = ["apple", "pear", "plum", "fig", "nut", "quince", "lime"]
 weights = st.floats(-8, 8, width=16)
@@ -182,22 +182,6 @@ def test_bad_sparse_rows_are_refused_and_change_nothing(units, weights, error, m
 
 
 # TextIndex
-
-
-def bm25(documents, query, k1, b):
-    """BM25 as it stands in the books: {position: score}."""
-    documents = [collections.Counter(document) for document in documents]
-    lengths = [document.total() for document in documents]
-    scores = {}
-    for term, times in collections.Counter(query).items():
-        df = sum(term in document for document in documents)
-        idf = math.log(1 + (len(documents) - df + 0.5) / (df + 0.5))
-        for position, document in enumerate(documents):
-            if tf := document[term]:
-                long = lengths[position] / (sum(lengths) / len(lengths))
-                scores.setdefault(position, 0)
-                scores[position] += times * idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * long))
-    return scores
 
 
 @given(edits(texts), st.lists(texts, max_size=3), st.integers(1, 9), st.none() | st.sets(st.integers(0, 20)))

@@ -6,12 +6,13 @@ from typing import Any, Literal, Self, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmem_fast.types import FloatArray, IdArray, Neighbours, Settled
+from hmem_fast.types import Candidates, FloatArray, IdArray, Neighbours, ScoreArray, Settled
 
 __all__ = [
     "DenseIndex",
     "SparseIndex",
     "TextIndex",
+    "TraceIndex",
     "analyze",
     "cpu_features",
     "energy",
@@ -93,6 +94,51 @@ class TextIndex:
     def search(
         self, texts: Iterable[str], k: int, *, allowed: ArrayLike | None = None, threads: int = 1
     ) -> Neighbours: ...
+    @property
+    def ids(self) -> IdArray: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, item: object, /) -> bool: ...
+
+@final
+class TraceIndex:
+    def __new__(
+        cls,
+        dim: int,
+        *,
+        beta: float = 20.0,
+        analyzer: str = "english",
+        stop_words: Iterable[str] | None = None,
+        k1: float = 1.2,
+        b: float = 0.5,
+    ) -> Self: ...
+    def put(
+        self,
+        memory_ids: ArrayLike,
+        offsets: ArrayLike,
+        key_ids: ArrayLike,
+        vectors: ArrayLike,
+        texts: Iterable[str],
+    ) -> None: ...
+    def remove(self, memory_ids: ArrayLike) -> None: ...
+    def analyze(self, text: str) -> list[str]: ...
+    def candidates(
+        self,
+        vector: ArrayLike | None,
+        terms: Iterable[str] | None,
+        *,
+        allowed: ArrayLike | None = None,
+        n: int = 200,
+        beta: float | None = None,
+    ) -> Candidates: ...
+    def key_scores(self, vector: ArrayLike, memory_ids: ArrayLike) -> tuple[IdArray, IdArray, ScoreArray]: ...
+    def vectors(self, memory_ids: ArrayLike) -> tuple[IdArray, IdArray, FloatArray]: ...
+    def word_scores(self, terms: Iterable[str], memory_ids: ArrayLike) -> ScoreArray: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def beta(self) -> float: ...
     @property
     def ids(self) -> IdArray: ...
     @property

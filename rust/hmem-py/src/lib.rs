@@ -16,6 +16,7 @@ mod isa;
 mod sparse_index;
 mod text;
 mod text_index;
+mod trace_index;
 
 use pyo3::prelude::*;
 
@@ -33,4 +34,6 @@ mod _core {
     use crate::text::analyze;
     #[pymodule_export]
     use crate::text_index::TextIndex;
+    #[pymodule_export]
+    use crate::trace_index::TraceIndex;
 }
