@@ -6,4 +6,26 @@ searched from several threads at once.
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from hmem_fast._core import (
+    DenseIndex,
+    SparseIndex,
+    TextIndex,
+    TraceIndex,
+    analyze,
+    cpu_features,
+    energy,
+    isa,
+    settle,
+)
+
+__all__ = [
+    "DenseIndex",
+    "SparseIndex",
+    "TextIndex",
+    "TraceIndex",
+    "analyze",
+    "cpu_features",
+    "energy",
+    "isa",
+    "settle",
+]

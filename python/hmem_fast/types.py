@@ -8,10 +8,21 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Encoder", "FloatArray", "IdArray", "Neighbours", "Settled", "TokenEncoder", "TokenVectors"]
+__all__ = [
+    "Candidates",
+    "Encoder",
+    "FloatArray",
+    "IdArray",
+    "Neighbours",
+    "ScoreArray",
+    "Settled",
+    "TokenEncoder",
+    "TokenVectors",
+]
 
 FloatArray = NDArray[np.float32]
 IdArray = NDArray[np.int64]
+ScoreArray = NDArray[np.float64]
 
 
 class Neighbours(NamedTuple):
@@ -25,6 +36,39 @@ class Neighbours(NamedTuple):
 
     ids: IdArray
     scores: FloatArray
+
+
+class Candidates(NamedTuple):
+    """The answer of `TraceIndex.candidates`: memories that may answer a cue, by ascending id, each with both scores.
+
+    The means and deviations turn scores into z-scores. They are those of the memories that are there, whatever a filter
+    lets through; over nothing both are 0.
+
+    Shapes
+    ------
+    ids         (c,)  int64
+    energy      (c,)  float64, pooled cosine of the memory's keys; -inf where it has none, or no vector was given
+    bm25        (c,)  float64, 0 where no word is shared
+    best_key    (c,)  int64, id of the memory's closest key (the first of several); -1 where energy is -inf
+    best_score  (c,)  float64, the cosine of that key; -inf where energy is -inf
+
+    Attributes
+    ----------
+    energy_mean, energy_deviation : float
+        Of the energies of the 1,024 memories with keys whose ids come first in the order of their splitmix64 hash.
+    bm25_mean, bm25_deviation : float
+        Of the BM25 scores of all memories, zeros among them.
+    """
+
+    ids: IdArray
+    energy: ScoreArray
+    bm25: ScoreArray
+    best_key: IdArray
+    best_score: ScoreArray
+    energy_mean: float
+    energy_deviation: float
+    bm25_mean: float
+    bm25_deviation: float
 
 
 class Settled(NamedTuple):

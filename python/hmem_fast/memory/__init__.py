@@ -2,6 +2,36 @@
 
 from __future__ import annotations
 
+from hmem_fast.memory.keys import KeyRecipe
+from hmem_fast.memory.memory import Memory
+from hmem_fast.memory.pipeline import (
+    DefaultPipeline,
+    HopfieldPipeline,
+    NearestPipeline,
+    Pipeline,
+    Question,
+    Ranking,
+    WordsPipeline,
+)
+from hmem_fast.memory.reader import RANKING_VERSION
 from hmem_fast.memory.result import Explanation, Hit, HitExplanation, KeyMatch, Recall, Record, StoreInfo
 
-__all__ = ["Explanation", "Hit", "HitExplanation", "KeyMatch", "Recall", "Record", "StoreInfo"]
+__all__ = [
+    "RANKING_VERSION",
+    "DefaultPipeline",
+    "Explanation",
+    "Hit",
+    "HitExplanation",
+    "HopfieldPipeline",
+    "KeyMatch",
+    "KeyRecipe",
+    "Memory",
+    "NearestPipeline",
+    "Pipeline",
+    "Question",
+    "Ranking",
+    "Recall",
+    "Record",
+    "StoreInfo",
+    "WordsPipeline",
+]

@@ -27,6 +27,18 @@ class Record:
     unkeyed: int
     """Sentences beyond the limit of 32 dense keys: they are found by their words only."""
 
+    def to_item(self) -> dict[str, Any]:
+        """Give the arguments that store this memory again, for `Memory.store_many` of another memory."""
+        return {
+            "text": self.text,
+            "cues": self.cues,
+            "speaker": self.speaker,
+            "session": self.session,
+            "time": self.time,
+            "metadata": dict(self.metadata),
+            "external_id": self.external_id,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -51,7 +63,7 @@ class KeyMatch:
     """A key of a hit and its similarity to the query."""
 
     kind: str
-    """``"turn"``, ``"context"``, ``"sentence"``, ``"cue"`` or ``"vector"``."""
+    """``"cue"``, ``"turn"``, ``"context"``, ``"question"``, ``"sentence"`` or ``"vector"``."""
     text: str | None
     """What was encoded; None for a ready vector."""
     score: float
@@ -87,7 +99,7 @@ class Explanation:
     """The query's words as the lexical index knows them: stems, stop words left out."""
     weights: Mapping[str, float]
     milliseconds: Mapping[str, float]
-    """Time of each step: ``encode``, ``search``, ``rank``, ``read``."""
+    """Time of each step: ``encode`` the query, ``rank`` (search and score), ``read`` the hits."""
     candidates: int
     """Memories that were ranked."""
     hits: tuple[HitExplanation, ...] = field(repr=False)

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -156,12 +156,12 @@ class TraceStore:
                     writer.execute("ROLLBACK")
                 raise
 
-    def set_property(self, name: str, value: object) -> None:
-        """Write a property of the store, as JSON."""
+    def set_properties(self, properties: Mapping[str, object]) -> None:
+        """Write properties of the store, as JSON, in one transaction."""
         with self.transaction() as transaction:
-            transaction.connection.execute(
+            transaction.connection.executemany(
                 "INSERT OR REPLACE INTO properties (name, value) VALUES (?, ?)",
-                (name, json.dumps(value, ensure_ascii=False, allow_nan=False)),
+                [(name, json.dumps(value, ensure_ascii=False, allow_nan=False)) for name, value in properties.items()],
             )
 
     # Reading
@@ -264,6 +264,15 @@ class TraceStore:
             keys.append(key)
         return keys
 
+    def key_texts(self, memory_ids: Iterable[int], kind: str) -> list[tuple[int, str]]:
+        """Read (memory id, text) of the keys of one kind, in the order in which they were given."""
+        with self.snapshot() as connection:
+            return connection.execute(
+                "SELECT memory_id, text FROM keys WHERE kind = ? "
+                "AND memory_id IN (SELECT value FROM json_each(?)) ORDER BY memory_id, key_id",
+                (kind, json.dumps(list(memory_ids))),
+            ).fetchall()
+
     # Life
 
     def nbytes(self) -> int:
@@ -292,6 +301,10 @@ class TraceStore:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def check_open(self) -> None:
+        """Refuse use after `close`, and in a process that was forked from the one that opened the store."""
+        self._use(self._reader)
 
     def _use(self, connection: sqlite3.Connection | None) -> sqlite3.Connection:
         if self._process != os.getpid():

@@ -74,14 +74,23 @@ impl Bitmap {
 
     /// The rows in the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.words.iter().enumerate().flat_map(|(w, &word)| {
-            std::iter::successors((word != 0).then_some(word), |rest| {
-                let rest = rest & (rest - 1);
-                (rest != 0).then_some(rest)
-            })
-            .map(move |rest| w * 64 + rest.trailing_zeros() as usize)
-        })
+        self.words.iter().enumerate().flat_map(|(w, &word)| ones(word).map(move |bit| w * 64 + bit))
     }
+
+    /// The rows that are not in the set, ascending.
+    pub fn absent(&self) -> impl Iterator<Item = usize> + '_ {
+        let of_word = |(w, &word): (usize, &u64)| ones(!word).map(move |bit| w * 64 + bit);
+        self.words.iter().enumerate().flat_map(of_word).take_while(|&row| row < self.len)
+    }
+}
+
+/// Places of the set bits, ascending.
+fn ones(word: u64) -> impl Iterator<Item = usize> {
+    std::iter::successors((word != 0).then_some(word), |rest| {
+        let rest = rest & (rest - 1);
+        (rest != 0).then_some(rest)
+    })
+    .map(|rest| rest.trailing_zeros() as usize)
 }
 
 #[cfg(test)]
@@ -105,6 +114,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(bitmap.iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
+            prop_assert!(bitmap.absent().eq((0..len).filter(|i| !set.contains(i))));
             prop_assert_eq!(bitmap.count(), set.len());
             prop_assert!((0..len).all(|i| bitmap.contains(i) == set.contains(&i)));
         }

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::bitmap::Bitmap;
-use crate::error::IdError;
+use crate::error::{IdError, InputError};
 
 /// Rows at which a segment is left as it is.
 pub const MAX_ROWS: usize = 16_384;
@@ -139,6 +139,15 @@ impl Ids {
     }
 }
 
+/// Which rows a search may answer with.
+#[derive(Debug, Clone, Copy)]
+pub enum Allowed<'a> {
+    /// Those with these ids; ids that are not there allow nothing.
+    Ids(&'a [i64]),
+    /// One entry for each live row, in the order in which they were added.
+    Mask(&'a [bool]),
+}
+
 /// What an index holds at one moment. Never changes.
 #[derive(Debug)]
 pub struct View<S> {
@@ -182,6 +191,33 @@ impl<S> View<S> {
         self.parts.iter().enumerate().rev().find_map(|(p, part)| {
             part.ids.row_of(id).filter(|&row| part.live.contains(row)).map(|row| (p, row))
         })
+    }
+
+    /// For each segment the live rows that `allowed` lets through.
+    ///
+    /// # Errors
+    /// [`InputError::Length`] for a mask that has not one entry a live row.
+    pub fn filter(&self, allowed: &Allowed<'_>) -> Result<Vec<Bitmap>, InputError> {
+        match *allowed {
+            Allowed::Ids(ids) => Ok(self.select(ids)),
+            Allowed::Mask(mask) if mask.len() == self.len => {
+                let mut mask = mask.iter();
+                let of_part = |part: &Part<S>| {
+                    let mut rows = Bitmap::none(part.live.len());
+                    for (row, _) in part.live.iter().zip(&mut mask).filter(|&(_, &allowed)| allowed) {
+                        rows.insert(row);
+                    }
+                    rows
+                };
+                Ok(self.parts.iter().map(of_part).collect())
+            }
+            Allowed::Mask(mask) => Err(InputError::Length {
+                argument: "allowed",
+                partner: "the rows in the index",
+                wanted: self.len,
+                got: mask.len(),
+            }),
+        }
     }
 
     /// For each segment the live rows whose ids are `allowed`; ids that are not there allow nothing.
@@ -258,6 +294,19 @@ impl<S: Segment> Segments<S> {
     #[must_use]
     pub fn view(&self) -> Arc<View<S>> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the index holds now, and the smallest id that was never given, at one moment.
+    #[must_use]
+    pub fn view_and_next_id(&self) -> (Arc<View<S>>, i64) {
+        let next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.view(), *next_id)
+    }
+
+    /// Never gives an id below `next_id` of its own accord: ids that were given and removed stay unused.
+    pub fn raise_next_id(&self, next_id: i64) {
+        let mut own = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = (*own).max(next_id);
     }
 
     fn swap(&self, parts: Vec<Part<S>>) {

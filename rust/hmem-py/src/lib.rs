@@ -1,7 +1,39 @@
 //! Binding of hmem-core to Python: converts, checks shapes, releases the interpreter lock, calls. No algorithm here.
+//!
+//! Reading order: [`convert`] (arguments in), [`answer`] (results out), [`error`] (the core's errors as exceptions),
+//! [`guard`] (the lock released, a panic caught), then one file for each part of the core.
 #![forbid(unsafe_code)]
+
+mod answer;
+mod attractor;
+mod convert;
+mod convert_sparse;
+mod convert_text;
+mod dense;
+mod error;
+mod guard;
+mod isa;
+mod sparse_index;
+mod text;
+mod text_index;
+mod trace_index;
 
 use pyo3::prelude::*;
 
 #[pymodule]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::attractor::{energy, settle};
+    #[pymodule_export]
+    use crate::dense::DenseIndex;
+    #[pymodule_export]
+    use crate::isa::{cpu_features, isa};
+    #[pymodule_export]
+    use crate::sparse_index::SparseIndex;
+    #[pymodule_export]
+    use crate::text::analyze;
+    #[pymodule_export]
+    use crate::text_index::TextIndex;
+    #[pymodule_export]
+    use crate::trace_index::TraceIndex;
+}

@@ -1,0 +1,419 @@
+"""Memory: what is stored, recalled and forgotten, and the one door to all of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any, Self
+
+import numpy as np
+
+from hmem_fast.errors import DTypeError, StoreManyError, UnknownIdError
+from hmem_fast.memory import turn_table
+from hmem_fast.memory.encoder_slot import EncoderSlot
+from hmem_fast.memory.keys import KeyRecipe
+from hmem_fast.memory.live_index import LiveIndex
+from hmem_fast.memory.opening import RECORDED, Recorded, open_parts
+from hmem_fast.memory.pipeline import Pipeline
+from hmem_fast.memory.reader import RANKING_VERSION, Reader
+from hmem_fast.memory.records import read_records
+from hmem_fast.memory.result import Recall, Record, StoreInfo
+from hmem_fast.memory.turn import NewTurn
+from hmem_fast.memory.where import Where
+from hmem_fast.memory.writer import Writer, check_source_of_keys
+from hmem_fast.store import Durability, Mode, TraceStore
+from hmem_fast.store.record import check_text
+from hmem_fast.store.schema import SCHEMA_VERSION
+from hmem_fast.types import Encoder, FloatArray
+
+__all__ = ["Memory"]
+
+#: Items that `store_many` commits at a time.
+_CHUNK = 1000
+
+_KEEP: Any = object()  # marks an argument of `update` that was not given
+
+
+class Memory:
+    """A long-term memory: texts go in, a later question gives back what was meant.
+
+    Open one with `Memory.open`; use it as a context manager or call `close`. Any number of threads may use one memory
+    at once. One process writes a store, others may read it at the same time.
+
+    Examples
+    --------
+    >>> from hmem_fast import Memory
+    >>> with Memory.open(":memory:", encoder="hashing") as memory:
+    ...     _ = memory.store("I started at Acme as a data engineer.", speaker="Ann")
+    ...     _ = memory.store("My sister keeps bees on her roof.", speaker="Ben")
+    ...     memory.recall("Who has bees?", k=1)[0].text
+    'My sister keeps bees on her roof.'
+    """
+
+    def __init__(
+        self, store: TraceStore, index: LiveIndex, slot: EncoderSlot, recipe: KeyRecipe, max_text_bytes: int
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._slot = slot
+        self._max_text_bytes = max_text_bytes
+        self._writer = Writer(store, slot, recipe)
+        self._reader = Reader(store, index, slot)
+        self._writing = threading.RLock()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        encoder: Encoder | str | Recorded | None = RECORDED,
+        dim: int | None = None,
+        mode: Mode = "w",
+        durability: Durability = "power",
+        recipe: KeyRecipe | None = None,
+        max_text_bytes: int = 1 << 20,
+    ) -> Self:
+        """Open a memory, or make a new one.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The store's folder, made where it is missing; ``":memory:"`` keeps everything in memory.
+        encoder : Encoder, str or None, optional
+            An encoder, or the name of one (see `hmem_fast.encode.resolve`). Left out: the one that is recorded in the
+            store, ``"minilm"`` for a new one. None: texts are not encoded, every memory is stored with ready vectors.
+        dim : int, optional
+            Width of ready vectors; needed for a new memory without an encoder.
+        mode : {"w", "r"}
+            ``"r"`` reads a store that another process may be writing, and follows it.
+        durability : {"power", "process", "none"}
+            What a write survives once the call has returned: power failure, the death of the process, or nothing.
+        recipe : KeyRecipe, optional
+            How keys and words are made in a new store.
+        max_text_bytes : int
+            Longest text of one memory, in bytes of UTF-8.
+
+        Raises
+        ------
+        StoreLockedError
+            If another process has the memory open for writing; the message names its process id.
+        EncoderMismatchError
+            If the store's vectors come from another embedding space.
+        ModelNotFoundError, MissingDependencyError
+            If a new store's encoder cannot be had here. The recorded encoder of an existing store is looked up when it
+            is first needed: without it, `get`, `forget`, `info` and ``recall(pipeline="bm25")`` work.
+        StoreNotFoundError, StoreVersionError, StoreCorruptError
+            If there is nothing to read, or it cannot be read.
+        """
+        store, slot, recipe = open_parts(
+            path, encoder=encoder, dim=dim, mode=mode, durability=durability, recipe=recipe
+        )
+        try:
+            index = LiveIndex(store, recipe, slot.dim)
+            index.refresh()
+        except BaseException:
+            store.close()
+            raise
+        return cls(store, index, slot, recipe, max_text_bytes)
+
+    # Writing
+
+    def store(
+        self,
+        text: str,
+        *,
+        cues: Sequence[str] = (),
+        vector: FloatArray | None = None,
+        vectors: FloatArray | None = None,
+        speaker: str | None = None,
+        session: str | None = None,
+        time: datetime | float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        external_id: str | None = None,
+    ) -> int:
+        """Remember a text. When the call returns, it is durable and can be recalled.
+
+        Parameters
+        ----------
+        text : str
+            What is given back by `recall`.
+        cues : sequence of str
+            Further texts by which it is to be found: questions it answers, other wordings.
+        vector, vectors : (dim,) or (keys, dim) float array, optional
+            Ready keys, for a memory without an encoder; at most 32.
+        speaker : str, optional
+            Who said it. A question that names a speaker prefers what that speaker said.
+        session : str, optional
+            The conversation it belongs to. Order within a session is the order of storing.
+        time : datetime or float, optional
+            When it was said: an aware datetime, or seconds since the epoch.
+        metadata : mapping, optional
+            Anything JSON can hold, given back with the hit and usable in `where`.
+        external_id : str, optional
+            The caller's own id; unique.
+
+        Returns
+        -------
+        int
+            The memory's id. Ids ascend and are never given twice.
+
+        Raises
+        ------
+        DTypeError, InvalidValueError, ShapeError
+            If an argument is not what it should be; nothing is stored then.
+        DuplicateIdError
+            If `external_id` is in use.
+        """
+        item = {
+            "text": text, "cues": cues, "vector": vector, "vectors": vectors, "speaker": speaker, "session": session,
+            "time": time, "metadata": metadata, "external_id": external_id,
+        }  # fmt: skip
+        with self._writing:
+            (memory_id,) = self._writer.add([self._check(item)], on_encoded=lambda _: None)
+            self._index.catch_up()
+        return memory_id
+
+    def store_many(
+        self, items: Iterable[Mapping[str, Any]], progress: Callable[[int], None] | None = None
+    ) -> list[int]:
+        """Remember many texts, committed a thousand at a time.
+
+        Parameters
+        ----------
+        items : iterable of mappings
+            Each with the arguments of `store`.
+        progress : callable, optional
+            Called with the number of items that are encoded so far.
+
+        Returns
+        -------
+        list of int
+            The memories' ids, in the order of the items.
+
+        Raises
+        ------
+        StoreManyError
+            If an item cannot be stored. Its `ids` are in; of the thousand with the bad item, none is.
+        """
+        ids: list[int] = []
+        remaining = iter(items)
+        report = progress or (lambda _: None)
+        while True:
+            turns: list[NewTurn] = []
+            try:
+                turns.extend(map(self._check, islice(remaining, _CHUNK)))
+                if not turns:
+                    return ids
+                with self._writing:
+                    added = self._writer.add(turns, on_encoded=partial(_report_after, report, len(ids)))
+                    self._index.catch_up()
+            except Exception as error:
+                raise StoreManyError(
+                    f"items: stopped near item {len(ids) + len(turns)}: {error}; "
+                    f"the first {len(ids)} items are stored, the others are not",
+                    ids=ids,
+                    position=len(ids),
+                ) from error
+            ids += added
+
+    def update(
+        self,
+        id: int,  # noqa: A002 - the word that the results use
+        *,
+        text: str = _KEEP,
+        cues: Sequence[str] = _KEEP,
+        vector: FloatArray | None = None,
+        vectors: FloatArray | None = None,
+        speaker: str | None = _KEEP,
+        time: datetime | float | None = _KEEP,
+        metadata: Mapping[str, Any] | None = _KEEP,
+        external_id: str | None = _KEEP,
+    ) -> None:
+        """Change what is given, keep the rest. A memory stays in its session, at its place.
+
+        Raises what `store` raises, and `UnknownIdError` if there is no such memory.
+        """
+        given = {
+            "text": text, "cues": cues, "speaker": speaker, "time": time, "metadata": metadata,
+            "external_id": external_id,
+        }  # fmt: skip
+        with self._writing:
+            item = self.get(id).to_item() | {name: value for name, value in given.items() if value is not _KEEP}
+            turn = NewTurn.from_item(
+                item | {"vector": vector, "vectors": vectors}, dim=self._slot.dim, max_text_bytes=self._max_text_bytes
+            )
+            if turn.vectors is not None or turn.cues:
+                check_source_of_keys(turn, self._slot)
+            self._writer.update(id, turn)
+            self._index.catch_up()
+
+    def forget(self, ids: int | Iterable[int]) -> None:
+        """Remove memories, so that nothing recalls them any more.
+
+        The next turn of a session loses what its keys had from the forgotten one. If the encoder is not at hand, such a
+        key is dropped and waits for `renew`. The bytes may stay on the disk until SQLite writes over them.
+
+        Raises
+        ------
+        UnknownIdError
+            If one of them is not there; then none is forgotten.
+        """
+        wanted = [_check_id(ids)] if isinstance(ids, int | np.integer) else [_check_id(one) for one in ids]
+        with self._writing:
+            self._writer.forget(list(dict.fromkeys(wanted)))
+            self._index.catch_up()
+
+    def renew(self) -> int:
+        """Encode the keys that had to be dropped while the encoder was missing.
+
+        Returns
+        -------
+        int
+            Number of memories that were renewed.
+        """
+        with self._writing:
+            renewed = self._writer.renew()
+            self._index.catch_up()
+        return renewed
+
+    # Reading
+
+    def recall(
+        self,
+        query: str | FloatArray,
+        k: int = 5,
+        *,
+        where: Where | None = None,
+        explain: bool = False,
+        pipeline: str | Pipeline = "default",
+    ) -> Recall:
+        """Give back the `k` memories that fit a question best. Never changes anything.
+
+        Parameters
+        ----------
+        query : str or (dim,) float array
+            A question, a noisy copy, a related text; or a ready vector.
+        k : int
+            Hits wanted, 1 or more. There are fewer if the memory, the filter or the words leave fewer.
+        where : mapping, optional
+            Filter, applied before anything is ranked: ``{"speaker": "Ann"}``, ``{"session": ["a", "b"]}``,
+            ``{"time": (start, end)}``, or a name from the metadata; all of them must hold.
+        explain : bool
+            Whether to tell how the answer came about, in ``.explanation``.
+        pipeline : str or Pipeline
+            ``"default"``, ``"nearest"``, ``"bm25"``, ``"hopfield"``, or an object such as
+            ``DefaultPipeline(words_weight=0)``.
+
+        Raises
+        ------
+        NoEncoderError, ModelNotFoundError, MissingDependencyError
+            If the pipeline needs the encoder and it is not at hand.
+        """
+        self._follow()
+        return self._reader.recall(query, k, where=where, explain=explain, pipeline=pipeline)
+
+    def get(self, id: int) -> Record:  # noqa: A002 - the word that the results use
+        """Read one memory.
+
+        Raises
+        ------
+        UnknownIdError
+            If it is not there.
+        """
+        memory_id = _check_id(id)
+        record = read_records(self._store, [memory_id], with_cues=True).get(memory_id)
+        if record is None:
+            raise UnknownIdError(f"id: there is no memory {memory_id}")
+        return record
+
+    def id_of(self, external_id: str) -> int | None:
+        """Give the id of the memory that was stored with this external id, None if there is none."""
+        return self._store.id_of(check_text("external_id", external_id))
+
+    def info(self) -> StoreInfo:
+        """Sum up what the memory holds and how it is kept."""
+        self._follow()
+        with self._store.snapshot() as connection:
+            n_keys, n_stale = connection.execute("SELECT count(*), count(*) - count(vector) FROM keys").fetchone()
+            unkeyed, n_sessions = turn_table.count(connection)
+            producers = connection.execute(
+                "SELECT DISTINCT producer FROM keys WHERE producer NOTNULL ORDER BY 1"
+            ).fetchall()
+            n_memories, change_seq = self._store.count(), self._store.change_seq()
+        return StoreInfo(
+            path=None if self._store.path is None else str(self._store.path),
+            memories=n_memories,
+            keys=n_keys,
+            stale_keys=n_stale,
+            unkeyed=unkeyed,
+            sessions=n_sessions,
+            speakers=self._index.participants,
+            encoder=self._slot.name,
+            space_id=self._slot.space_id,
+            dim=self._slot.dim,
+            producers=tuple(producer for (producer,) in producers if producer is not None),
+            change_seq=change_seq,
+            format_version=SCHEMA_VERSION,
+            ranking_version=RANKING_VERSION,
+            disk_bytes=self._store.nbytes(),
+            index_bytes=self._index.traces.nbytes,
+        )
+
+    def __len__(self) -> int:
+        return self._store.count()
+
+    def __bool__(self) -> bool:
+        return True  # an empty memory is still a memory
+
+    def __contains__(self, id: object) -> bool:  # noqa: A002
+        return isinstance(id, int | np.integer) and bool(self._store.memories([int(id)]))
+
+    def __iter__(self) -> Iterator[Record]:
+        """Go through the memories that are there now, oldest first."""
+        ids = iter(self._store.memory_ids())
+        while chunk := list(islice(ids, _CHUNK)):
+            records = read_records(self._store, chunk, with_cues=True)
+            yield from (records[memory_id] for memory_id in chunk if memory_id in records)
+
+    # Life
+
+    def close(self) -> None:
+        """Close the store and give the writer's lock up. A second call does nothing."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = ":memory:" if self._store.path is None else str(self._store.path)
+        return f"Memory({where!r}, mode={self._store.mode!r}, memories={len(self._index)}, encoder={self._slot.name!r})"
+
+    # Within
+
+    def _check(self, item: object) -> NewTurn:
+        turn = NewTurn.from_item(item, dim=self._slot.dim, max_text_bytes=self._max_text_bytes)
+        check_source_of_keys(turn, self._slot)
+        return turn
+
+    def _follow(self) -> None:
+        """Let a reader see what the writer has committed. A writer's own index is always current."""
+        self._store.check_open()
+        if self._store.mode == "r":
+            self._index.refresh()
+
+
+def _check_id(memory_id: object) -> int:
+    if isinstance(memory_id, bool) or not isinstance(memory_id, int | np.integer):
+        raise DTypeError(f"id: wanted a whole number, got {type(memory_id).__name__}")
+    return int(memory_id)
+
+
+def _report_after(report: Callable[[int], None], n_before: int, n_encoded: int) -> None:
+    report(n_before + n_encoded)

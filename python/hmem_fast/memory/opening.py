@@ -1,0 +1,105 @@
+"""Opening a store: what is recorded in it, what the caller wants, and whether the two agree."""
+
+from __future__ import annotations
+
+import enum
+import os
+from typing import Any, Final, Literal
+
+from hmem_fast.encode import resolve
+from hmem_fast.errors import DTypeError, InvalidValueError, ShapeError
+from hmem_fast.memory.encoder_slot import EncoderSlot, check_space
+from hmem_fast.memory.keys import KeyRecipe
+from hmem_fast.memory.turn_table import TURN_TABLES
+from hmem_fast.store import Durability, Mode, TraceStore
+from hmem_fast.types import Encoder
+
+__all__ = ["RECORDED", "Recorded", "open_parts"]
+
+#: The encoder of a new store, if none is named.
+DEFAULT_ENCODER = "minilm"
+
+
+class Recorded(enum.Enum):
+    """Type of `RECORDED`, the encoder that a caller means who names none."""
+
+    RECORDED = "the recorded encoder"
+
+
+RECORDED: Final = Recorded.RECORDED
+
+Wanted = Encoder | str | Literal[Recorded.RECORDED] | None
+
+
+def open_parts(
+    path: str | os.PathLike[str],
+    *,
+    encoder: Wanted,
+    dim: int | None,
+    mode: Mode,
+    durability: Durability,
+    recipe: KeyRecipe | None,
+) -> tuple[TraceStore, EncoderSlot, KeyRecipe]:
+    """Open or make a store, with the encoder and the recipe that belong to it."""
+    if encoder is not None and not isinstance(encoder, str | Recorded | Encoder):
+        raise DTypeError(f"encoder: wanted a name, None, or an object with encode(texts), got {type(encoder).__name__}")
+    folder = None if path == ":memory:" else os.fspath(path)
+    # A new store's encoder is found before anything is made, so that a missing model leaves no empty store behind.
+    is_new = mode == "w" and (folder is None or not os.path.exists(folder))  # noqa: PTH110 - bytes paths are paths too
+    slot = _new_slot(encoder, dim) if is_new else None
+    store = TraceStore(folder, mode=mode, durability=durability, use_tables=TURN_TABLES)
+    try:
+        recorded = store.properties()
+        if not recorded:
+            slot = slot or _new_slot(encoder, dim)
+            recipe = recipe or KeyRecipe()
+            _record(store, slot, recipe)
+            return store, slot, recipe
+        return store, _recorded_slot(recorded, encoder, dim), _recorded_recipe(recorded, recipe)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _record(store: TraceStore, slot: EncoderSlot, recipe: KeyRecipe) -> None:
+    store.set_properties({"encoder": slot.name, "space_id": slot.space_id, "dim": slot.dim, "recipe": recipe.to_json()})
+
+
+def _new_slot(encoder: Wanted, dim: int | None) -> EncoderSlot:
+    if encoder is None:
+        if dim is None:
+            raise InvalidValueError("dim: wanted the width of the vectors, since there is no encoder that knows it")
+        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+            raise InvalidValueError(f"dim: wanted 1 or more, got {dim!r}")
+        return EncoderSlot(name=None, encoder=None, space_id=None, dim=dim)
+    name = DEFAULT_ENCODER if encoder is RECORDED else encoder if isinstance(encoder, str) else None
+    found = resolve(name) if name is not None else encoder
+    assert isinstance(found, Encoder)
+    _check_dim(dim, found.dim)
+    return EncoderSlot(name=name, encoder=found, space_id=found.space_id, dim=found.dim)
+
+
+def _recorded_slot(recorded: dict[str, Any], encoder: Wanted, dim: int | None) -> EncoderSlot:
+    space_id, held = recorded["space_id"], recorded["dim"]
+    _check_dim(dim, held)
+    if encoder is RECORDED:
+        return EncoderSlot(name=recorded["encoder"], encoder=None, space_id=space_id, dim=held)
+    if encoder is None:
+        return EncoderSlot(name=None, encoder=None, space_id=space_id, dim=held)
+    found = resolve(encoder) if isinstance(encoder, str) else encoder
+    check_space(found, space_id, held)
+    return EncoderSlot(name=encoder if isinstance(encoder, str) else None, encoder=found, space_id=space_id, dim=held)
+
+
+def _recorded_recipe(recorded: dict[str, Any], wanted: KeyRecipe | None) -> KeyRecipe:
+    recipe = KeyRecipe.from_json(recorded["recipe"])
+    if wanted is not None and wanted != recipe:
+        raise InvalidValueError(
+            f"recipe: the store was made with {recipe}, got {wanted}; a recipe is fixed for a store"
+        )
+    return recipe
+
+
+def _check_dim(wanted: int | None, held: int) -> None:
+    if wanted is not None and wanted != held:
+        raise ShapeError(f"dim: the memory's vectors are {held} wide, got {wanted!r}")

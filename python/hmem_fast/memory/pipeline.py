@@ -1,0 +1,239 @@
+"""Ways to rank memories for a question: small classes that a recall can choose between.
+
+Each takes a `Question` and gives a `Ranking`. They share nothing but the index, so that one can be measured against
+another, and a part of the default can be left out by setting its weight to 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmem_fast.core import settle
+from hmem_fast.errors import InvalidValueError
+from hmem_fast.memory.live_index import LiveIndex
+from hmem_fast.memory.name import first_person, named_in
+from hmem_fast.types import FloatArray, IdArray
+
+__all__ = [
+    "DefaultPipeline",
+    "HopfieldPipeline",
+    "NearestPipeline",
+    "Pipeline",
+    "Question",
+    "Ranking",
+    "WordsPipeline",
+    "find_pipeline",
+]
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a memory, and what a pipeline may use to answer it."""
+
+    text: str | None
+    """None where a ready vector was given."""
+    vector: FloatArray | None
+    """(dim,) float32; None where a text was given."""
+    k: int
+    allowed: IdArray | None
+    index: LiveIndex
+    encode: Callable[[str], FloatArray]
+    """Encode one text into a (dim,) vector; raises NoEncoderError where the memory has none."""
+    has_encoder: bool
+
+    def to_vector(self) -> FloatArray:
+        """Give the query as a vector."""
+        if self.vector is not None:
+            return self.vector
+        assert self.text is not None
+        return self.encode(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Candidates with their scores, and how they came by them."""
+
+    ids: IdArray
+    scores: Scores
+    parts: Mapping[str, Scores] = field(default_factory=dict)
+    """What each part adds to the scores, in the order of `ids`."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    vector: FloatArray | None = None
+    """The vector that was searched with."""
+    encoded: str | None = None
+    """The text that was encoded."""
+    named: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+    def best_first(self) -> Ranking:
+        """Put the candidates in order: best score first, of equal ones the older."""
+        order = np.lexsort((self.ids, -self.scores))
+        return replace(
+            self,
+            ids=self.ids[order],
+            scores=self.scores[order],
+            parts={name: values[order] for name, values in self.parts.items()},
+        )
+
+
+class Pipeline(Protocol):
+    """A way to rank memories."""
+
+    name: ClassVar[str]
+
+    def rank(self, question: Question) -> Ranking:
+        """Score the best candidates, at least `question.k` of them where there are as many; in any order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultPipeline:
+    """Meaning, words and speaker together.
+
+    ``score = energy_weight · z(energy) + words_weight · z(BM25) + speaker_bonus · [the query names the speaker]``
+
+    The energy pools the similarities of a memory's keys, ``(1/beta) log sum exp(beta s)``; BM25 scores the words of the
+    memory and the turns before it; z subtracts the mean over the memory and divides by the deviation. Before it is
+    encoded, participants named in the query become the first person, since that is how they speak of themselves. A part
+    that cannot say anything (no shared words, no speakers, one memory) adds 0.
+
+    Parameters
+    ----------
+    energy_weight, words_weight, speaker_bonus : float
+        Weights; 0 leaves a part out.
+    beta : float
+        Inverse temperature of the energy; ``inf`` takes the best key alone.
+    first_person : bool
+        Whether names of participants are rewritten.
+    candidates : int
+        Memories taken from the dense keys, and as many from the words, before ranking.
+    """
+
+    name: ClassVar[str] = "default"
+
+    energy_weight: float = 0.7
+    words_weight: float = 0.3
+    speaker_bonus: float = 0.5
+    beta: float = 12.0
+    first_person: bool = True
+    candidates: int = 200
+
+    def rank(self, question: Question) -> Ranking:
+        """Rank the candidates of both kinds by the weighted sum."""
+        index, text = question.index, question.text
+        named = named_in(text, index.participants) if text else ()
+        encoded = first_person(text, index.participants) if text and self.first_person else text
+        # A memory without an encoder is asked by words alone: whoever opened it so knows that there is no other way.
+        vector = question.vector
+        if vector is None and encoded is not None and self.energy_weight and question.has_encoder:
+            vector = question.encode(encoded)
+        words = index.traces.analyze(text) if text and self.words_weight else []
+        found = index.traces.candidates(
+            vector, words or None, allowed=question.allowed, n=max(self.candidates, question.k), beta=self.beta
+        )
+        spoke = np.array([index.speaker_of(int(memory_id)) in named for memory_id in found.ids], dtype=np.float64)
+        parts = {
+            "energy": self.energy_weight * z_scores(found.energy, found.energy_mean, found.energy_deviation),
+            "words": self.words_weight * z_scores(found.bm25, found.bm25_mean, found.bm25_deviation),
+            "speaker": self.speaker_bonus * spoke,
+        }
+        weights = {"energy": self.energy_weight, "words": self.words_weight, "speaker": self.speaker_bonus}
+        return Ranking(
+            found.ids,
+            sum(parts.values(), np.zeros(len(found.ids))),
+            parts=parts,
+            weights=weights,
+            vector=vector,
+            encoded=encoded if question.vector is None and vector is not None else None,
+            named=named,
+            words=tuple(words),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NearestPipeline:
+    """Nearest neighbour: the similarity of a memory's best key. The baseline of every vector store."""
+
+    name: ClassVar[str] = "nearest"
+
+    def rank(self, question: Question) -> Ranking:
+        """Rank by the best key."""
+        vector = question.to_vector()
+        found = question.index.traces.candidates(vector, None, allowed=question.allowed, n=question.k, beta=math.inf)
+        return Ranking(found.ids, found.energy, parts={"energy": found.energy}, vector=vector, encoded=question.text)
+
+
+@dataclass(frozen=True, slots=True)
+class WordsPipeline:
+    """BM25 over the words of the window; needs no encoder. A memory that shares no word is no hit."""
+
+    name: ClassVar[str] = "bm25"
+
+    def rank(self, question: Question) -> Ranking:
+        """Rank by BM25."""
+        if question.text is None:
+            raise InvalidValueError('query: pipeline "bm25" wanted a text, got a vector')
+        words = question.index.traces.analyze(question.text)
+        found = question.index.traces.candidates(None, words, allowed=question.allowed, n=question.k)
+        return Ranking(found.ids, found.bm25, parts={"words": found.bm25}, words=tuple(words))
+
+
+@dataclass(frozen=True, slots=True)
+class HopfieldPipeline:
+    """Two stages: the nearest memories, then the query settles among them as in a modern Hopfield network.
+
+    The best keys of the nearest `n_nearest` memories are the patterns; the query is drawn towards their
+    softmax-weighted mean `steps` times, and they are ranked by their similarity to where it comes to rest. Settling
+    completes a noisy copy of a pattern. As a ranker it loses to the first stage, in every setting that was measured.
+    """
+
+    name: ClassVar[str] = "hopfield"
+
+    n_nearest: int = 20
+    beta: float = 16.0
+    steps: int = 3
+
+    def rank(self, question: Question) -> Ranking:
+        """Rank the nearest by their similarity to the settled query."""
+        traces = question.index.traces
+        vector = question.to_vector()
+        found = traces.candidates(vector, None, allowed=question.allowed, n=self.n_nearest, beta=math.inf)
+        _, key_ids, vectors = traces.vectors(found.ids)
+        has_key = np.isin(found.best_key, key_ids)
+        row_of = {int(key_id): row for row, key_id in enumerate(key_ids)}
+        ids = found.ids[has_key]
+        patterns = vectors[[row_of[int(key_id)] for key_id in found.best_key[has_key]]]
+        if not len(ids):
+            return Ranking(ids, np.zeros(0), vector=vector, encoded=question.text)
+        settled = settle(vector, patterns, beta=self.beta, steps=self.steps)
+        scores = (patterns @ settled.vector).astype(np.float64)
+        return Ranking(ids, scores, parts={"settled": scores}, vector=vector, encoded=question.text)
+
+
+_PIPELINES: Mapping[str, Pipeline] = {
+    pipeline.name: pipeline for pipeline in (DefaultPipeline(), NearestPipeline(), WordsPipeline(), HopfieldPipeline())
+}
+
+
+def find_pipeline(pipeline: str | Pipeline) -> Pipeline:
+    """Give the pipeline of that name; a pipeline object is given back."""
+    if not isinstance(pipeline, str):
+        return pipeline
+    if pipeline not in _PIPELINES:
+        raise InvalidValueError(f"pipeline: wanted {', '.join(map(repr, _PIPELINES))} or an object, got {pipeline!r}")
+    return _PIPELINES[pipeline]
+
+
+def z_scores(scores: Scores, mean: float, deviation: float) -> Scores:
+    """Standardise scores; where nothing varies, or a memory has no key to score, the answer is 0: no opinion."""
+    if deviation == 0:
+        return np.zeros(len(scores))
+    return np.where(np.isfinite(scores), (scores - mean) / deviation, 0.0)

@@ -1,0 +1,156 @@
+"""How a question finds its memories: filter, ranking, reading, explanation."""
+
+from __future__ import annotations
+
+import json
+import time as clock
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from hmem_fast.errors import DTypeError, InvalidValueError
+from hmem_fast.memory.encoder_slot import EncoderSlot
+from hmem_fast.memory.explain import explain as explain_hits
+from hmem_fast.memory.live_index import LiveIndex
+from hmem_fast.memory.pipeline import Pipeline, Question, Scores, find_pipeline
+from hmem_fast.memory.records import read_records
+from hmem_fast.memory.result import Hit, Recall
+from hmem_fast.memory.turn import check_vector
+from hmem_fast.memory.where import Where, to_sql
+from hmem_fast.store import TraceStore
+from hmem_fast.store.record import check_text
+from hmem_fast.types import FloatArray, IdArray
+
+__all__ = ["RANKING_VERSION", "Reader"]
+
+#: Version of the default ranking; stands in every recall, moves apart from those of the package and the file format.
+RANKING_VERSION = 1
+
+#: Filters whose ids are kept.
+_MAX_FILTERS = 64
+
+
+class Reader:
+    """Answers questions. Any number of threads may ask at once."""
+
+    def __init__(self, store: TraceStore, index: LiveIndex, slot: EncoderSlot) -> None:
+        self._store = store
+        self._index = index
+        self._slot = slot
+        self._filters: dict[str, tuple[int, IdArray]] = {}
+
+    def recall(
+        self, query: str | FloatArray, k: int, *, where: Where | None, explain: bool, pipeline: str | Pipeline
+    ) -> Recall:
+        """Do what `Memory.recall` says."""
+        chosen = find_pipeline(pipeline)
+        timer = _Timer()
+        question = self._question(query, k, where, timer)
+        if not len(self._index):
+            return Recall((), ranking_version=RANKING_VERSION)
+        ranking = chosen.rank(question).best_first()
+        timer.stop("rank")
+        hits = self._hits(ranking.ids, ranking.scores, question.k)
+        timer.stop("read")
+        explanation = None
+        if explain:
+            explanation = explain_hits(
+                self._store,
+                self._index,
+                ranking,
+                pipeline=chosen.name,
+                query=question.text,
+                hit_ids=[hit.id for hit in hits],
+                milliseconds=timer.milliseconds,
+            )
+        return Recall(hits, ranking_version=RANKING_VERSION, explanation=explanation)
+
+    def _question(self, query: str | FloatArray, k: int, where: Where | None, timer: _Timer) -> Question:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer):
+            raise DTypeError(f"k: wanted a whole number, got {type(k).__name__}")
+        if k < 1:
+            raise InvalidValueError(f"k: wanted 1 or more, got {k}")
+        text = vector = None
+        if isinstance(query, str):
+            text = check_text("query", query)
+            if not text.strip():
+                raise InvalidValueError("query: wanted some text, got only white space")
+        else:
+            vector = check_vector("query", query, self._slot.dim)
+
+        def encode(text: str) -> FloatArray:
+            with timer.apart("encode"):
+                return self._slot.encode([text])[0]
+
+        return Question(
+            text=text,
+            vector=vector,
+            k=min(int(k), max(1, len(self._index))),
+            allowed=None if where is None else self._allowed(where),
+            index=self._index,
+            encode=encode,
+            has_encoder=not self._slot.is_empty,
+        )
+
+    def _allowed(self, where: Where) -> IdArray:
+        """Ids that a filter lets through; kept until the truth changes."""
+        sql, parameters = to_sql(where)
+        name = json.dumps([sql, parameters])
+        change_seq = self._index.change_seq
+        kept = self._filters.get(name)
+        if kept is None or kept[0] != change_seq:
+            with self._store.snapshot() as connection:
+                ids = np.array([row[0] for row in connection.execute(sql, parameters)], dtype=np.int64)
+            if len(self._filters) >= _MAX_FILTERS:
+                self._filters = {}
+            self._filters[name] = kept = (change_seq, ids)
+        return kept[1]
+
+    def _hits(self, ids: IdArray, scores: Scores, k: int) -> list[Hit]:
+        """Read the best memories. One that another thread has just forgotten is passed over for the next."""
+        hits: list[Hit] = []
+        for start in range(0, len(ids), k):
+            wanted = [int(memory_id) for memory_id in ids[start : start + k]]
+            records = read_records(self._store, wanted, with_cues=False)
+            hits += [
+                Hit(
+                    id=record.id,
+                    text=record.text,
+                    score=float(score),
+                    speaker=record.speaker,
+                    session=record.session,
+                    time=record.time,
+                    metadata=record.metadata,
+                    external_id=record.external_id,
+                )
+                for memory_id, score in zip(wanted, scores[start : start + k], strict=True)
+                if (record := records.get(memory_id)) is not None
+            ]
+            if len(hits) >= k:
+                break
+        return hits[:k]
+
+
+class _Timer:
+    """Times the steps of a recall; a step inside another is taken out of it."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+        self._since = clock.perf_counter()
+        self._apart = 0.0
+
+    def stop(self, step: str) -> None:
+        """End a step and begin the next."""
+        now = clock.perf_counter()
+        self.milliseconds[step] = (now - self._since - self._apart) * 1000
+        self._since, self._apart = now, 0.0
+
+    @contextmanager
+    def apart(self, step: str) -> Iterator[None]:
+        """Time a step that happens inside another."""
+        start = clock.perf_counter()
+        yield
+        seconds = clock.perf_counter() - start
+        self._apart += seconds
+        self.milliseconds[step] = self.milliseconds.get(step, 0.0) + seconds * 1000

@@ -1,0 +1,165 @@
+"""What a caller hands in to be remembered, checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from hmem_fast.errors import DTypeError, InvalidValueError, ShapeError
+from hmem_fast.store.record import check_text, dump_metadata
+from hmem_fast.types import FloatArray
+
+__all__ = ["ITEM_FIELDS", "MAX_KEYS", "NewTurn", "from_seconds", "to_seconds"]
+
+#: Dense keys a memory may have. With log-sum-exp pooling a thousand keys would add ln(1000)/beta to every score.
+MAX_KEYS = 32
+
+#: What `Memory.store` takes, and so what an item of `Memory.store_many` may name.
+ITEM_FIELDS = ("text", "cues", "vector", "vectors", "speaker", "session", "time", "metadata", "external_id")
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    """A memory that is about to be stored, all of it checked."""
+
+    text: str
+    cues: tuple[str, ...]
+    vectors: FloatArray | None
+    """(keys, dim) float32; None where the memory's encoder makes the keys."""
+    speaker: str | None
+    session: str | None
+    time: float | None
+    """Seconds since the epoch."""
+    metadata: str
+    """A JSON object."""
+    external_id: str | None
+
+    @classmethod
+    def from_item(cls, item: object, *, dim: int, max_text_bytes: int) -> NewTurn:
+        """Check one item: a mapping with the arguments of `Memory.store`."""
+        if not isinstance(item, Mapping):
+            raise DTypeError(f"items: wanted mappings with the arguments of store, got {type(item).__name__}")
+        unknown = [name for name in item if name not in ITEM_FIELDS]
+        if unknown:
+            raise InvalidValueError(f"items: wanted the fields {', '.join(ITEM_FIELDS)}, got {unknown[0]!r}")
+        if "text" not in item:
+            raise InvalidValueError("text: wanted a string, got an item without it")
+        turn = cls(
+            text=check_size(item["text"], max_text_bytes),
+            cues=check_cues(item.get("cues", ())),
+            vectors=_check_vectors(item.get("vector"), item.get("vectors"), dim),
+            speaker=check_name("speaker", item.get("speaker")),
+            session=check_name("session", item.get("session")),
+            time=to_seconds(item.get("time")),
+            metadata=dump_metadata(item.get("metadata")),
+            external_id=check_name("external_id", item.get("external_id")),
+        )
+        if not turn.text.strip() and not turn.cues and turn.vectors is None:
+            raise InvalidValueError("text: wanted some text (or cues, or a vector) to remember, got only white space")
+        return turn
+
+
+def check_size(text: object, max_text_bytes: int) -> str:
+    """Refuse what is no valid text or longer than the memory's limit."""
+    checked = check_text("text", text)
+    if len(checked) * 4 > max_text_bytes and (size := len(checked.encode())) > max_text_bytes:
+        raise InvalidValueError(
+            f"text: wanted at most {max_text_bytes} bytes, got {size}; "
+            "split it, or open the memory with a larger max_text_bytes"
+        )
+    return checked
+
+
+def check_cues(cues: object) -> tuple[str, ...]:
+    """Refuse cues that are no sequence of non-empty strings, or too many."""
+    if isinstance(cues, str) or not isinstance(cues, Sequence):
+        raise DTypeError(f"cues: wanted a sequence of strings, got {type(cues).__name__}")
+    checked = tuple(check_text("cues", cue) for cue in cues)
+    if any(not cue.strip() for cue in checked):
+        raise InvalidValueError("cues: wanted some text in each cue, got only white space")
+    if len(checked) >= MAX_KEYS:
+        raise InvalidValueError(f"cues: wanted at most {MAX_KEYS - 1} a memory, got {len(checked)}")
+    return checked
+
+
+def check_name(argument: str, value: object) -> str | None:
+    """Refuse an optional name that is no valid text."""
+    return None if value is None else check_text(argument, value)
+
+
+def to_seconds(time: object) -> float | None:
+    """Turn an aware datetime or seconds since the epoch into seconds since the epoch.
+
+    Raises
+    ------
+    DTypeError
+        If it is neither.
+    InvalidValueError
+        If the datetime has no time zone, or the number is no date that a datetime can hold.
+    """
+    if time is None:
+        return None
+    if isinstance(time, datetime):
+        if time.tzinfo is None:
+            raise InvalidValueError(f"time: wanted an aware datetime, got one without a time zone: {time!r}")
+        return time.timestamp()
+    if isinstance(time, bool) or not isinstance(time, int | float | np.integer | np.floating):
+        raise DTypeError(f"time: wanted an aware datetime or seconds since the epoch, got {type(time).__name__}")
+    seconds = float(time)
+    try:
+        from_seconds(seconds)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidValueError(
+            f"time: wanted seconds since the epoch, within the years 1 to 9999, got {time!r}"
+        ) from None
+    return seconds
+
+
+def from_seconds(seconds: float) -> datetime:
+    """Turn seconds since the epoch into an aware datetime in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _check_vectors(vector: object, vectors: object, dim: int) -> FloatArray | None:
+    if vector is not None and vectors is not None:
+        raise InvalidValueError("vectors: wanted either vector or vectors, got both")
+    if vector is not None:
+        return check_vector("vector", vector, dim)[np.newaxis]
+    if vectors is None:
+        return None
+    rows = check_floats("vectors", vectors)
+    if rows.ndim != 2 or rows.shape[1] != dim or not 1 <= rows.shape[0] <= MAX_KEYS:
+        raise ShapeError(f"vectors: wanted shape (1 to {MAX_KEYS}, {dim}), got {rows.shape}")
+    for row in rows:
+        _check_direction("vectors", row)
+    return rows
+
+
+def check_vector(argument: str, vector: object, dim: int) -> FloatArray:
+    """Refuse what is no (dim,) vector with a direction."""
+    row = check_floats(argument, vector)
+    if row.shape != (dim,):
+        raise ShapeError(f"{argument}: wanted shape ({dim},), got {row.shape}")
+    _check_direction(argument, row)
+    return row
+
+
+def check_floats(argument: str, values: Any) -> FloatArray:  # noqa: ANN401 - whatever numpy can read
+    """Read floating-point numbers as float32."""
+    array = np.asarray(values)
+    if array.dtype.kind != "f":
+        raise DTypeError(f"{argument}: wanted floating-point numbers, got dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        rows = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(rows).all():
+        raise InvalidValueError(f"{argument}: wanted finite float32 numbers, got NaN or an infinity")
+    return rows
+
+
+def _check_direction(argument: str, row: FloatArray) -> None:
+    if not row.any():
+        raise InvalidValueError(f"{argument}: wanted a vector with a direction, got all zeros")

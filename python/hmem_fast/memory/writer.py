@@ -1,0 +1,245 @@
+"""How memories get into the truth and out of it, with everything that depends on their neighbours.
+
+A turn's context key quotes the question of the turn before it, and its words are those of a window of turns. So what
+is changed or forgotten renews the keys of the next turn and the windows it stood in, in the same transaction. Vectors
+are made before the transaction begins: nothing waits for the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hmem_fast.errors import (
+    InvalidValueError,
+    MissingDependencyError,
+    ModelNotFoundError,
+    NoEncoderError,
+    UnknownIdError,
+)
+from hmem_fast.memory import turn_table
+from hmem_fast.memory.encoder_slot import EncoderSlot
+from hmem_fast.memory.keys import KeyRecipe
+from hmem_fast.memory.turn import NewTurn
+from hmem_fast.memory.turn_table import TurnRow
+from hmem_fast.store import KeyRecord, MemoryRecord, NewKey, TraceStore, Transaction
+from hmem_fast.store.record import load_vector
+from hmem_fast.types import FloatArray
+
+__all__ = ["Writer"]
+
+#: Turns whose keys are encoded in one call, between two reports of progress.
+_ENCODE_TURNS = 50
+
+#: Kinds of keys that are made from a turn's text, and so made anew when it or the turn before it changes.
+_MADE_KINDS = ("cue", "turn", "context", "question", "sentence")
+
+Pieces = list[tuple[str, str]]
+Made = tuple[FloatArray | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rekeyed:
+    """A memory's keys, made anew."""
+
+    row: TurnRow
+    keys: list[NewKey]
+
+
+class Writer:
+    """Writes turns. The caller lets one thread in at a time."""
+
+    def __init__(self, store: TraceStore, slot: EncoderSlot, recipe: KeyRecipe) -> None:
+        self._store = store
+        self._slot = slot
+        self._recipe = recipe
+
+    def add(self, turns: Sequence[NewTurn], on_encoded: Callable[[int], None]) -> list[int]:
+        """Store turns in one transaction; `on_encoded` hears how many have their vectors."""
+        placed = self._place(turns)
+        keys: list[list[NewKey]] = []
+        for start in range(0, len(turns), _ENCODE_TURNS):
+            pieces = [pieces for _, pieces, _ in placed[start : start + _ENCODE_TURNS]]
+            made = self._make({text for of_turn in pieces for _, text in of_turn})
+            keys += [_keys_of(of_turn, made) for of_turn in pieces]
+            on_encoded(len(keys))
+        memory_ids = []
+        with self._store.transaction() as transaction:
+            for turn, (seq, _, unkeyed), of_turn in zip(turns, placed, keys, strict=True):
+                memory_id = transaction.insert_memory(turn.text, turn.metadata, turn.external_id)
+                row = TurnRow(memory_id, turn.speaker, turn.session, seq, turn.time, unkeyed)
+                turn_table.insert(transaction.connection, row)
+                transaction.insert_keys(memory_id, [*of_turn, *_ready_keys(turn)])
+                memory_ids.append(memory_id)
+        return memory_ids
+
+    def update(self, memory_id: int, turn: NewTurn) -> None:
+        """Write a memory anew; its place in its session stays."""
+        with self._store.snapshot() as connection:
+            row = turn_table.read(connection, [memory_id]).get(memory_id)
+            old = self._store.memories([memory_id]).get(memory_id)
+            if row is None or old is None:
+                raise UnknownIdError(f"id: there is no memory {memory_id}")
+            before = None if row.session is None else turn_table.text_before(connection, row.session, row.seq)
+            near = [] if row.session is None else self._following(row, frozenset())
+        row = replace(row, speaker=turn.speaker, time=turn.time)
+        own = self._rekey(row, turn.text, before, turn.cues, self._store.keys([memory_id]))
+        after = self._renew_contexts(near[:1], before=turn.text) if near and turn.text != old.text else []
+        with self._store.transaction() as transaction:
+            transaction.update_memory(MemoryRecord(memory_id, turn.external_id, turn.text, turn.metadata))
+            for rekeyed in (own, *after):
+                _write(transaction, rekeyed)
+            if turn.vectors is not None:
+                transaction.delete_keys(memory_id, ["vector"])
+                transaction.insert_keys(memory_id, _ready_keys(turn))
+            transaction.log("put", near)
+
+    def forget(self, memory_ids: Sequence[int]) -> None:
+        """Remove memories, with their keys and links, in one transaction."""
+        gone = frozenset(memory_ids)
+        near: dict[int, None] = {}
+        rekeyed: list[_Rekeyed] = []
+        with self._store.snapshot() as connection:
+            rows = turn_table.read(connection, memory_ids)
+            for memory_id in memory_ids:
+                if memory_id not in rows:
+                    raise UnknownIdError(f"id: there is no memory {memory_id}")
+            for row in rows.values():
+                if row.session is not None:
+                    near.update(dict.fromkeys(self._following(row, gone)))
+            rekeyed = self._renew_contexts(near, without=gone)
+        with self._store.transaction() as transaction:
+            for memory_id in gone:
+                transaction.delete_memory(memory_id)
+            for memory in rekeyed:
+                _write(transaction, memory)
+            transaction.log("put", near)
+
+    def renew(self) -> int:
+        """Encode the keys that were left without a vector; gives the number of memories that were renewed.
+
+        Raises what `EncoderSlot.get` raises, if there is no encoder at hand.
+        """
+        self._slot.get()
+        with self._store.snapshot() as connection:
+            stale = [
+                memory_id
+                for (memory_id,) in connection.execute(
+                    "SELECT DISTINCT memory_id FROM keys WHERE vector IS NULL ORDER BY memory_id"
+                )
+            ]
+        rekeyed = self._renew_contexts(stale)
+        with self._store.transaction() as transaction:
+            for memory in rekeyed:
+                _write(transaction, memory)
+            transaction.log("put", stale)
+        return len(stale)
+
+    def _place(self, turns: Iterable[NewTurn]) -> list[tuple[int, Pieces, int]]:
+        """Find each turn's place in its session, what is encoded of it, and how many sentences found no key."""
+        sessions: dict[str, tuple[int, str | None]] = {}
+        placed = []
+        with self._store.snapshot() as connection:
+            for turn in turns:
+                seq, before = 0, None
+                if turn.session is not None:
+                    if turn.session not in sessions:
+                        sessions[turn.session] = turn_table.last_of_session(connection, turn.session)
+                    seq, before = sessions[turn.session]
+                    sessions[turn.session] = (seq + 1, turn.text)
+                pieces, unkeyed = self._pieces(
+                    turn.text, turn.speaker, turn.cues, in_session=turn.session is not None, before=before
+                )
+                placed.append((seq, pieces, unkeyed))
+        return placed
+
+    def _pieces(
+        self, text: str, speaker: str | None, cues: Sequence[str], *, in_session: bool, before: str | None
+    ) -> tuple[Pieces, int]:
+        if not self._slot.makes_keys:
+            return [], 0
+        return self._recipe.pieces(text, speaker, cues, in_session=in_session, before=before)
+
+    def _following(self, row: TurnRow, without: frozenset[int]) -> list[int]:
+        """Turns whose keys or windows depend on a turn, the next one first."""
+        assert row.session is not None
+        with self._store.snapshot() as connection:
+            n = max(1, self._recipe.window_turns - 1)
+            return turn_table.following(connection, row.session, row.seq, n, without)
+
+    def _renew_contexts(
+        self, memory_ids: Iterable[int], *, before: str | None = None, without: frozenset[int] = frozenset()
+    ) -> list[_Rekeyed]:
+        """Make the keys of memories anew after the turn before them became `before`, or went with `without`."""
+        memory_ids = list(memory_ids)
+        with self._store.snapshot() as connection:
+            rows = turn_table.read(connection, memory_ids)
+            texts = self._store.memories(memory_ids)
+            befores = {
+                memory_id: before
+                if before is not None or row.session is None
+                else turn_table.text_before(connection, row.session, row.seq, without)
+                for memory_id, row in rows.items()
+            }
+        keys: dict[int, list[KeyRecord]] = {memory_id: [] for memory_id in memory_ids}
+        for key in self._store.keys(memory_ids):
+            keys[key.memory_id].append(key)
+        return [
+            self._rekey(
+                rows[i], texts[i].text, befores[i], [k.text for k in keys[i] if k.kind == "cue" and k.text], keys[i]
+            )
+            for i in memory_ids
+        ]
+
+    def _rekey(
+        self, row: TurnRow, text: str, before: str | None, cues: Sequence[str], stored: Iterable[KeyRecord]
+    ) -> _Rekeyed:
+        """Make a memory's keys, taking the vectors that are there already."""
+        pieces, unkeyed = self._pieces(text, row.speaker, cues, in_session=row.session is not None, before=before)
+        made: dict[str, Made] = {
+            key.text: (load_vector(key.vector), key.producer)
+            for key in stored
+            if key.text is not None and key.vector is not None
+        }
+        missing = {piece for _, piece in pieces} - made.keys()
+        if missing:
+            try:
+                made.update(self._make(missing))
+            except (ModelNotFoundError, MissingDependencyError, NoEncoderError):
+                # Without the model a change or a forgetting must still go through: these keys wait for `renew`.
+                made.update(dict.fromkeys(missing, (None, None)))
+        return _Rekeyed(replace(row, unkeyed=unkeyed), _keys_of(pieces, made))
+
+    def _make(self, texts: Iterable[str]) -> dict[str, Made]:
+        """Encode texts, each once."""
+        ordered = sorted(texts)
+        if not ordered:
+            return {}
+        vectors = self._slot.encode(ordered)
+        producer = self._slot.get().producer
+        return {text: (vector, producer) for text, vector in zip(ordered, vectors, strict=True)}
+
+
+def check_source_of_keys(turn: NewTurn, slot: EncoderSlot) -> None:
+    """Refuse vectors where the memory encodes text itself, and their absence where it does not."""
+    if not slot.makes_keys:
+        if turn.vectors is None:
+            raise NoEncoderError("vector: wanted one (or vectors), since this memory was made without an encoder")
+        if turn.cues:
+            raise NoEncoderError("cues: wanted none, since this memory was made without an encoder; give vectors")
+    elif turn.vectors is not None:
+        raise InvalidValueError("vector: wanted none, since this memory encodes text itself")
+
+
+def _ready_keys(turn: NewTurn) -> list[NewKey]:
+    return [] if turn.vectors is None else [NewKey("vector", None, vector, None) for vector in turn.vectors]
+
+
+def _keys_of(pieces: Pieces, made: Mapping[str, Made]) -> list[NewKey]:
+    return [NewKey(kind, text, *made[text]) for kind, text in pieces]
+
+
+def _write(transaction: Transaction, memory: _Rekeyed) -> None:
+    turn_table.update(transaction.connection, memory.row)
+    transaction.delete_keys(memory.row.memory_id, _MADE_KINDS)
+    transaction.insert_keys(memory.row.memory_id, memory.keys)

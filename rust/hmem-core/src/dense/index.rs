@@ -1,0 +1,295 @@
+//! The index that users hold: rows under ids, searched by many threads while one adds and removes.
+
+use super::scan;
+use super::segment::{DenseSegment, Metric};
+use crate::bitmap::Bitmap;
+use crate::error::{AddError, IdError, InputError};
+use crate::kernels::isa::Isa;
+use crate::rows::Rows;
+use crate::segment::{Allowed, Live, Segments, View};
+
+/// Wider rows are a mistake rather than a wish.
+pub const MAX_DIM: usize = 1 << 20;
+
+/// The answer of a search, `columns` hits a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Neighbours {
+    /// Ids, best first; −1 where a filter left fewer hits.
+    pub ids: Vec<i64>,
+    /// Scores; −∞ where the id is −1.
+    pub scores: Vec<f32>,
+    /// Hits a query: `k`, or the number of rows if that is smaller.
+    pub columns: usize,
+}
+
+/// What an index holds, as arrays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// The rows in normal form, one after the other.
+    pub rows: Vec<f32>,
+    /// The power of two of each.
+    pub exponents: Vec<i64>,
+    /// The id of each.
+    pub ids: Vec<i64>,
+    /// The smallest id that was never given.
+    pub next_id: i64,
+}
+
+/// Exact similarity search over rows of one width.
+#[derive(Debug)]
+pub struct DenseIndex {
+    segments: Segments<DenseSegment>,
+    dim: usize,
+    metric: Metric,
+    isa: Isa,
+}
+
+impl DenseIndex {
+    /// An empty index of rows `dim` wide.
+    ///
+    /// # Errors
+    /// [`InputError::Range`] for a width that no row can have.
+    pub fn new(isa: Isa, dim: usize, metric: Metric) -> Result<Self, InputError> {
+        check_dim(dim)?;
+        Ok(Self { segments: Segments::default(), dim, metric, isa })
+    }
+
+    /// Adds rows; see [`Segments::add`].
+    ///
+    /// # Errors
+    /// [`AddError`]; then nothing was changed.
+    pub fn add(&self, rows: Rows<'_, f32>, ids: Option<&[i64]>, replace: bool) -> Result<Vec<i64>, AddError> {
+        rows.check_dim("rows", self.dim)?;
+        let segment = DenseSegment::new("rows", rows, self.metric)?;
+        Ok(self.segments.add(segment, ids, replace)?)
+    }
+
+    /// Removes rows; see [`Segments::remove`].
+    ///
+    /// # Errors
+    /// [`IdError`]; then nothing was changed.
+    pub fn remove(&self, ids: &[i64]) -> Result<(), IdError> {
+        self.segments.remove(ids)
+    }
+
+    /// The rows closest to each query; see [`scan::search`].
+    ///
+    /// # Errors
+    /// [`InputError`].
+    pub fn search(
+        &self,
+        queries: Rows<'_, f32>,
+        k: usize,
+        allowed: Option<&Allowed<'_>>,
+        threads: usize,
+    ) -> Result<Neighbours, InputError> {
+        queries.check_dim("queries", self.dim)?;
+        let queries = DenseSegment::new("queries", queries, self.metric)?;
+        let view = self.view();
+        let allowed: Option<Vec<Bitmap>> = allowed.map(|allowed| view.filter(allowed)).transpose()?;
+        let parts: Vec<Live<'_, DenseSegment>> = view
+            .parts()
+            .iter()
+            .enumerate()
+            .map(|(p, part)| Live {
+                segment: part.segment(),
+                rows: allowed.as_ref().map_or(part.live(), |allowed| &allowed[p]),
+            })
+            .collect();
+        let columns = k.min(view.len());
+        let answers = scan::search(self.isa, self.metric, &parts, &queries, columns, threads);
+        let mut ids = vec![-1; answers.len() * columns];
+        let mut scores = vec![f32::NEG_INFINITY; ids.len()];
+        for (q, hits) in answers.iter().enumerate() {
+            for (c, hit) in hits.iter().enumerate() {
+                ids[q * columns + c] = view.parts()[hit.part].ids()[hit.row];
+                scores[q * columns + c] = delivered(hit.score);
+            }
+        }
+        Ok(Neighbours { ids, scores, columns })
+    }
+
+    /// The rows with these ids, one after the other: of unit length under cosine, as they came under dot.
+    ///
+    /// # Errors
+    /// [`IdError::Unknown`].
+    pub fn vectors(&self, ids: &[i64]) -> Result<Vec<f32>, IdError> {
+        let view = self.view();
+        let mut vectors = Vec::with_capacity(ids.len() * self.dim);
+        for &id in ids {
+            let (part, row) = view.locate(id).ok_or(IdError::Unknown { id })?;
+            vectors.extend(view.parts()[part].segment().vector(row, self.metric));
+        }
+        Ok(vectors)
+    }
+
+    /// What the index holds now.
+    #[must_use]
+    pub fn view(&self) -> std::sync::Arc<View<DenseSegment>> {
+        self.segments.view()
+    }
+
+    /// Width of the rows.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// What a score is.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// All that is needed to make an equal index.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let (view, next_id) = self.segments.view_and_next_id();
+        let mut state = State { rows: Vec::new(), exponents: Vec::new(), ids: view.ids().collect(), next_id };
+        for part in view.parts() {
+            for row in part.live().iter() {
+                state.rows.extend_from_slice(part.segment().rows().row(row));
+                state.exponents.push(i64::from(part.segment().exponents()[row]));
+            }
+        }
+        state
+    }
+
+    /// An index equal to the one that `state` came from.
+    ///
+    /// # Errors
+    /// [`AddError`] if the arrays do not fit together.
+    pub fn from_state(isa: Isa, dim: usize, metric: Metric, state: &State) -> Result<Self, AddError> {
+        let index = Self::new(isa, dim, metric)?;
+        let rows = Rows::new(&state.rows, state.ids.len(), dim)?;
+        let segment = DenseSegment::from_state(rows, &state.exponents, metric)?;
+        index.segments.add(segment, Some(&state.ids), false)?;
+        index.segments.raise_next_id(state.next_id);
+        Ok(index)
+    }
+}
+
+/// Refuses a width that no row can have.
+pub(crate) fn check_dim(dim: usize) -> Result<(), InputError> {
+    if (1..=MAX_DIM).contains(&dim) {
+        return Ok(());
+    }
+    Err(InputError::Range { argument: "dim", wanted: "1 to 1048576", got: dim.to_string() })
+}
+
+/// A score as float32. Products of huge rows are held at the largest number: −∞ says that there is no hit.
+#[allow(clippy::cast_possible_truncation, reason = "rounding to float32 is the purpose")]
+pub(crate) fn delivered(score: f64) -> f32 {
+    (score as f32).clamp(f32::MIN, f32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::dot::dot64;
+    use proptest::prelude::*;
+
+    /// The definition: every live row in float64, stable order.
+    fn brute_force(index: &DenseIndex, query: &[f32], k: usize, allowed: impl Fn(i64) -> bool) -> Vec<i64> {
+        let query =
+            DenseSegment::new("query", Rows::new(query, 1, query.len()).unwrap(), index.metric).unwrap();
+        let view = index.view();
+        let mut scored = Vec::new();
+        for part in view.parts() {
+            for row in part.live().iter().filter(|&row| allowed(part.ids()[row])) {
+                let product = dot64(part.segment().rows().row(row), query.rows().row(0));
+                let score = match index.metric {
+                    Metric::Cosine => product / (part.segment().norms()[row] * query.norms()[0]),
+                    Metric::Dot => product * 2f64.powi(i32::from(part.segment().exponents()[row])),
+                };
+                scored.push((score, part.ids()[row]));
+            }
+        }
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut ids: Vec<i64> = scored.into_iter().map(|(_, id)| id).take(k).collect();
+        ids.resize(k.min(view.len()), -1);
+        ids
+    }
+
+    /// Rows of few different numbers have many ties and near-ties; scales make bounds matter.
+    fn rows(d: usize) -> impl Strategy<Value = Vec<f32>> {
+        let row = (prop::collection::vec(-3i8..=3, d), -60i32..60, any::<bool>());
+        prop::collection::vec(row, 1..40).prop_map(|rows| {
+            rows.into_iter()
+                .flat_map(|(numbers, scale, nudge)| {
+                    let mut row: Vec<f32> =
+                        numbers.iter().map(|&x| f32::from(x) * 2f32.powi(scale)).collect();
+                    row[0] += 2f32.powi(scale) * if nudge { 1.000_000_1 } else { 1.0 };
+                    if row.iter().all(|&x| x == 0.0) {
+                        row[0] = 1.0;
+                    }
+                    row
+                })
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn is_a_float64_scan(
+            data in (1usize..20).prop_flat_map(|d| rows(d).prop_map(move |rows| (d, rows))),
+            k in 1usize..50,
+            dot in any::<bool>(),
+            removed in any::<u64>(),
+            allowed in any::<u64>(),
+        ) {
+            let (d, data) = data;
+            let metric = if dot { Metric::Dot } else { Metric::Cosine };
+            let all = Rows::new(&data, data.len() / d, d).unwrap();
+            for isa in Isa::available() {
+                let index = DenseIndex::new(isa, d, metric).unwrap();
+                for row in all.iter() {
+                    index.add(Rows::new(row, 1, d).unwrap(), None, false).unwrap();
+                }
+                let bit = |set: u64, id: i64| set >> (id % 64) & 1 == 1;
+                let ids: Vec<i64> = index.view().ids().collect();
+                let gone: Vec<i64> = ids.iter().copied().filter(|&id| bit(removed & removed >> 7, id)).collect();
+                index.remove(&gone).unwrap();
+                let chosen: Vec<i64> = ids.iter().copied().filter(|&id| bit(allowed, id)).collect();
+                for threads in [1, 3] {
+                    let found = index.search(all, k, None, threads).unwrap();
+                    let filtered = index.search(all, k, Some(&Allowed::Ids(&chosen)), threads).unwrap();
+                    for (q, query) in all.iter().enumerate() {
+                        let cut = |found: &Neighbours| found.ids[q * found.columns..(q + 1) * found.columns].to_vec();
+                        prop_assert_eq!(cut(&found), brute_force(&index, query, k, |_| true));
+                        prop_assert_eq!(cut(&filtered), brute_force(&index, query, k, |id| bit(allowed, id)));
+                    }
+                }
+                let copy = DenseIndex::from_state(isa, d, metric, &index.state()).unwrap();
+                prop_assert_eq!(copy.state(), index.state());
+                prop_assert_eq!(copy.search(all, k, None, 1), index.search(all, k, None, 1));
+            }
+        }
+    }
+
+    #[test]
+    fn few_rows_are_scored_twice_and_blocks_are_cut_anywhere() {
+        let d = 24;
+        let data: Vec<f32> = (0..1000 * d).map(|i| ((i * 7919 % 1013) as f32 - 506.0) / 97.0).collect();
+        let rows = Rows::new(&data, 1000, d).unwrap();
+        for isa in Isa::available() {
+            let index = DenseIndex::new(isa, d, Metric::Cosine).unwrap();
+            index.add(rows, None, false).unwrap();
+            index.remove(&(100..500).collect::<Vec<_>>()).unwrap();
+            let found = index.search(rows, 20, None, 2).unwrap();
+            for q in (0..1000).step_by(37) {
+                let wanted = brute_force(&index, rows.row(q), 20, |_| true);
+                assert_eq!(found.ids[q * 20..(q + 1) * 20], wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn huge_products_are_held_at_the_largest_number() {
+        let index = DenseIndex::new(Isa::Scalar, 1, Metric::Dot).unwrap();
+        index.add(Rows::new(&[-1e30, 1e30, 2e30], 3, 1).unwrap(), None, false).unwrap();
+        let found = index.search(Rows::new(&[1e30], 1, 1).unwrap(), 3, None, 1).unwrap();
+        assert_eq!(found.ids, [2, 1, 0]);
+        assert_eq!(found.scores, [f32::MAX, f32::MAX, f32::MIN]);
+    }
+}

@@ -1,0 +1,229 @@
+//! The index that users hold.
+
+use std::sync::Arc;
+
+use super::candidates::{Candidates, Cosines, Question};
+use super::segment::TraceSegment;
+use crate::attractor::{check_beta, group_bounds};
+use crate::dense::index::check_dim;
+use crate::dense::{DenseSegment, Metric};
+use crate::error::{AddError, IdError, InputError};
+use crate::kernels::isa::Isa;
+use crate::rows::Rows;
+use crate::segment::{Allowed, Live, Segments, View};
+use crate::sparse::bm25::Bm25;
+use crate::sparse::words::Words;
+use crate::text::Analyzer;
+
+/// A vector to compare keys with.
+#[derive(Debug)]
+pub struct Cue(DenseSegment);
+
+impl Cue {
+    /// The one row, in normal form.
+    pub(super) fn normal(&self) -> &DenseSegment {
+        &self.0
+    }
+
+    pub(super) fn stored(&self) -> &[f32] {
+        self.0.rows().data()
+    }
+
+    pub(super) fn norm(&self) -> f64 {
+        self.0.norms()[0]
+    }
+}
+
+/// Something of each key of several memories: those of memory `i` stand at `offsets[i]..offsets[i + 1]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OfKeys<T> {
+    /// Where each memory's keys begin.
+    pub offsets: Vec<i64>,
+    /// Ids of the keys.
+    pub key_ids: Vec<i64>,
+    /// What was asked for.
+    pub values: Vec<T>,
+}
+
+/// Memories, found by their keys and by their words.
+#[derive(Debug)]
+pub struct TraceIndex {
+    segments: Segments<TraceSegment>,
+    dim: usize,
+    beta: f64,
+    analyzer: Analyzer,
+    bm25: Bm25,
+    isa: Isa,
+}
+
+impl TraceIndex {
+    /// An empty index of keys `dim` wide, pooled with `beta` where a question does not say otherwise.
+    ///
+    /// # Errors
+    /// [`InputError::Range`] for a width that no key can have, or a `beta` that is not above 0.
+    pub fn new(isa: Isa, dim: usize, beta: f64, analyzer: Analyzer, bm25: Bm25) -> Result<Self, InputError> {
+        check_dim(dim)?;
+        check_beta(beta)?;
+        Ok(Self { segments: Segments::default(), dim, beta, analyzer, bm25, isa })
+    }
+
+    /// Puts memories in, replacing those that have one of the ids. Memory `i` has the keys
+    /// `offsets[i]..offsets[i + 1]`, which may be none, and the words of `texts[i]`.
+    ///
+    /// # Errors
+    /// [`AddError`]; then nothing was changed.
+    pub fn put(
+        &self,
+        ids: &[i64],
+        offsets: &[i64],
+        key_ids: &[i64],
+        vectors: Rows<'_, f32>,
+        texts: &[String],
+    ) -> Result<(), AddError> {
+        let length = |argument, partner, wanted, got| InputError::Length { argument, partner, wanted, got };
+        vectors.check_dim("vectors", self.dim)?;
+        if vectors.len() != key_ids.len() {
+            return Err(length("vectors", "key_ids", key_ids.len(), vectors.len()).into());
+        }
+        if texts.len() != ids.len() {
+            return Err(length("texts", "memory_ids", ids.len(), texts.len()).into());
+        }
+        if offsets.len() != ids.len() + 1 {
+            let got = format!("{} of them for {} memories", offsets.len(), ids.len());
+            return Err(InputError::Offsets { argument: "offsets", wanted: key_ids.len(), got }.into());
+        }
+        let offsets = group_bounds(offsets, key_ids.len())?;
+        if let Some(id) = key_ids.iter().find(|&&id| id < 0) {
+            let got = id.to_string();
+            return Err(InputError::Range { argument: "key_ids", wanted: "0 or more", got }.into());
+        }
+        let keys = DenseSegment::new("vectors", vectors, Metric::Cosine)?;
+        let words = Words::new(&self.analyzer, texts.iter().map(String::as_str));
+        let segment = TraceSegment::new(keys, key_ids.to_vec(), offsets, words, ids.to_vec());
+        self.segments.add(segment, Some(ids), true)?;
+        Ok(())
+    }
+
+    /// Removes memories; see [`Segments::remove`].
+    ///
+    /// # Errors
+    /// [`IdError`]; then nothing was changed.
+    pub fn remove(&self, ids: &[i64]) -> Result<(), IdError> {
+        self.segments.remove(ids)
+    }
+
+    /// A vector to ask with.
+    ///
+    /// # Errors
+    /// [`InputError`] for another width, numbers that are not finite, or zeros alone.
+    pub fn cue(&self, vector: &[f32]) -> Result<Cue, InputError> {
+        let row = Rows::new(vector, 1, vector.len())?;
+        row.check_dim("vector", self.dim)?;
+        DenseSegment::new("vector", row, Metric::Cosine).map(Cue)
+    }
+
+    /// The `n` memories best by energy and the `n` best by BM25, each with both scores.
+    ///
+    /// # Errors
+    /// [`InputError`] for a filter that does not fit, or a `beta` that is not above 0.
+    pub fn candidates(
+        &self,
+        cue: Option<&Cue>,
+        terms: &[String],
+        allowed: Option<&Allowed<'_>>,
+        n: usize,
+        beta: Option<f64>,
+    ) -> Result<Candidates, InputError> {
+        let beta = beta.unwrap_or(self.beta);
+        check_beta(beta)?;
+        let view = self.view();
+        let allowed = allowed.map(|allowed| view.filter(allowed)).transpose()?;
+        let cosines = cue.map(|cue| Cosines::new(self.isa, cue));
+        let question = Question { view: &view, cosines, beta, bm25: self.bm25, terms };
+        Ok(question.candidates(allowed.as_deref(), n))
+    }
+
+    /// The cosine of each key of these memories.
+    ///
+    /// # Errors
+    /// [`IdError::Unknown`].
+    pub fn key_scores(&self, cue: &Cue, ids: &[i64]) -> Result<OfKeys<f64>, IdError> {
+        let cosines = Cosines::new(self.isa, cue);
+        self.of_keys(ids, |segment, key, scores| scores.push(cosines.exact(segment, key)))
+    }
+
+    /// The keys of these memories, of unit length.
+    ///
+    /// # Errors
+    /// [`IdError::Unknown`].
+    pub fn vectors(&self, ids: &[i64]) -> Result<OfKeys<f32>, IdError> {
+        self.of_keys(ids, |segment, key, numbers| numbers.extend(segment.keys().vector(key, Metric::Cosine)))
+    }
+
+    fn of_keys<T>(
+        &self,
+        ids: &[i64],
+        mut value: impl FnMut(&TraceSegment, usize, &mut Vec<T>),
+    ) -> Result<OfKeys<T>, IdError> {
+        let view = self.view();
+        let mut of_keys = OfKeys { offsets: vec![0], key_ids: Vec::new(), values: Vec::new() };
+        let mut end = 0;
+        for (part, row) in locate(&view, ids)? {
+            let segment = view.parts()[part].segment();
+            for key in segment.keys_of(row) {
+                of_keys.key_ids.push(segment.key_ids()[key]);
+                value(segment, key, &mut of_keys.values);
+                end += 1;
+            }
+            of_keys.offsets.push(end);
+        }
+        Ok(of_keys)
+    }
+
+    /// What each of `terms` gives to the BM25 of each of these memories; one row a memory.
+    ///
+    /// # Errors
+    /// [`IdError::Unknown`].
+    pub fn word_scores(&self, terms: &[String], ids: &[i64]) -> Result<Vec<f64>, IdError> {
+        let view = self.view();
+        let parts = view.parts().iter();
+        let words = parts.map(|part| Live { segment: part.segment().words(), rows: part.live() });
+        let query = self.bm25.query_by_word(words.collect(), terms);
+        Ok(locate(&view, ids)?.into_iter().flat_map(|(part, row)| query.explain(part, row)).collect())
+    }
+
+    /// What the index holds now.
+    #[must_use]
+    pub fn view(&self) -> Arc<View<TraceSegment>> {
+        self.segments.view()
+    }
+
+    /// Width of the keys.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The inverse temperature of the energy.
+    #[must_use]
+    pub fn beta(&self) -> f64 {
+        self.beta
+    }
+
+    /// What cuts texts into words.
+    #[must_use]
+    pub fn analyzer(&self) -> &Analyzer {
+        &self.analyzer
+    }
+
+    /// The parameters of the words' score.
+    #[must_use]
+    pub fn bm25(&self) -> Bm25 {
+        self.bm25
+    }
+}
+
+/// Segment and row of each id.
+fn locate(view: &View<TraceSegment>, ids: &[i64]) -> Result<Vec<(usize, usize)>, IdError> {
+    ids.iter().map(|&id| view.locate(id).ok_or(IdError::Unknown { id })).collect()
+}

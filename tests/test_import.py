@@ -1,0 +1,37 @@
+"""What importing the package costs: numpy and the compiled core, nothing else that is heavy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+HEAVY = {
+    "torch", "sentence_transformers", "transformers", "onnxruntime", "onnx", "tokenizers", "safetensors", "sklearn",
+    "scipy", "pandas", "matplotlib", "rich", "argparse", "asyncio",
+}  # fmt: skip
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys, json\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = modules_after("import hmem_fast") - modules_after("import numpy")
+    assert loaded & HEAVY == set()
+
+
+def test_every_public_name_can_be_had():
+    import hmem_fast
+
+    assert sorted(hmem_fast.__all__) == list(hmem_fast.__all__)
+    for name in hmem_fast.__all__:
+        assert getattr(hmem_fast, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    code = "import hmem_fast\ntry: hmem_fast.nothing\nexcept AttributeError as e: print(e)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "nothing" in done.stdout
