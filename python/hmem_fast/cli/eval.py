@@ -1,0 +1,24 @@
+"""``hmem eval TASK``: measure on public data. Each task is a file of its own."""
+
+from __future__ import annotations
+
+import argparse
+
+from hmem_fast.cli import eval_locomo
+
+__all__ = ["configure", "run"]
+
+_TASKS = {"locomo": (eval_locomo, "turns of long conversations, found by questions about them")}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the tasks and their arguments."""
+    tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
+    for name, (module, about) in _TASKS.items():
+        module.configure(tasks.add_parser(name, help=about, description=f"LoCoMo: {about}.", allow_abbrev=False))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the task that was chosen."""
+    module, _ = _TASKS[arguments.task]
+    return int(module.run(arguments))

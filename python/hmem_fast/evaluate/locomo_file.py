@@ -1,0 +1,163 @@
+"""LoCoMo's file (snap-research/LoCoMo on GitHub): conversations, and questions whose evidence is turns.
+
+What is known to be wrong with the file, and what is done about it:
+
+- an evidence string may hold several ids (``"D8:6; D9:17"``): it is split at spaces and semicolons;
+- an evidence id may name no turn (``"D"``, ``"D30:05"``): it is dropped, and counted;
+- a question may be left without evidence: it is dropped, and counted;
+- a session may have a time and no turns: it is not there;
+- a turn may come with an image: its caption is no part of what was said, and is not stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hmem_fast.errors import InvalidValueError
+from hmem_fast.evaluate.data_file import read_json
+
+__all__ = ["CATEGORIES", "Conversation", "Question", "Turn", "load_locomo", "parse_session_time"]
+
+#: What the file's category numbers mean.
+CATEGORIES: Mapping[int, str] = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
+
+_WANTED = "a LoCoMo file: a JSON list of conversations, each with sample_id, conversation and qa"
+_SESSION = re.compile(r"session_(\d+)")
+_TIME_FORMAT = "%I:%M %p on %d %B, %Y"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One thing that was said."""
+
+    dia_id: str
+    speaker: str
+    text: str
+    session: str
+    time: datetime | None
+    """When its session began, in UTC: the file names no zone. None where the session has no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, and the ids of the turns that answer it, each once, in the file's order."""
+
+    text: str
+    category: int
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All turns of one conversation in their order, and its questions.
+
+    Attributes
+    ----------
+    dropped_evidence : int
+        Evidence ids that name no turn.
+    dropped_questions : int
+        Questions that had no evidence, or none that names a turn.
+    """
+
+    sample_id: str
+    turns: tuple[Turn, ...]
+    questions: tuple[Question, ...]
+    dropped_evidence: int
+    dropped_questions: int
+
+
+def load_locomo(path: str | Path) -> tuple[Conversation, ...]:
+    """Read a file in LoCoMo's format, ``.xz`` as it is.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no such file, or it is something else; the message says what was wanted and where it differs.
+    """
+    content = read_json(path, wanted=_WANTED)
+    if not isinstance(content, list) or not content:
+        raise InvalidValueError(f"data: wanted {_WANTED}; {path} holds {_kind(content)}")
+    conversations = tuple(
+        _conversation(_Place(path, f"conversation {position}"), item) for position, item in enumerate(content)
+    )
+    names = [conversation.sample_id for conversation in conversations]
+    if len(set(names)) < len(names):
+        raise InvalidValueError(f"data: wanted each sample_id once; {path} repeats one: {', '.join(names)}")
+    return conversations
+
+
+def parse_session_time(written: str) -> datetime:
+    """Read ``"1:56 pm on 8 May, 2023"`` as a time in UTC.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is written differently.
+    """
+    try:
+        return datetime.strptime(" ".join(written.split()), _TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        raise InvalidValueError(f'time: wanted the form "1:56 pm on 8 May, 2023", got {written!r}') from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in the file something is read, for messages."""
+
+    path: str | Path
+    name: str
+
+    def get(self, holder: object, key: str, kind: type) -> Any:  # noqa: ANN401 - its type is checked here, against `kind`
+        value = holder.get(key) if isinstance(holder, dict) else None
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise InvalidValueError(
+                f"data: wanted {_WANTED}; {self.path}, {self.name}: {key}: wanted {kind.__name__}, got {_kind(value)}"
+            )
+        return value
+
+
+def _conversation(place: _Place, item: object) -> Conversation:
+    sample_id: str = place.get(item, "sample_id", str)
+    turns = _turns(place, place.get(item, "conversation", dict))
+    there = {turn.dia_id for turn in turns}
+    if len(there) < len(turns):
+        raise InvalidValueError(f"data: {place.path}, {place.name}: wanted each dia_id once, got one twice")
+    questions, dropped_evidence, dropped_questions = [], 0, 0
+    for position, question in enumerate(place.get(item, "qa", list)):
+        at = _Place(place.path, f"{place.name}, question {position}")
+        named = _evidence_ids(place.get(question, "evidence", list) if "evidence" in question else [])
+        evidence = tuple(name for name in named if name in there)
+        dropped_evidence += len(named) - len(evidence)
+        if evidence:
+            questions.append(Question(at.get(question, "question", str), at.get(question, "category", int), evidence))
+        else:
+            dropped_questions += 1
+    return Conversation(sample_id, turns, tuple(questions), dropped_evidence, dropped_questions)
+
+
+def _turns(place: _Place, conversation: Mapping[str, Any]) -> tuple[Turn, ...]:
+    numbers = sorted(int(found[1]) for name in conversation if (found := _SESSION.fullmatch(name)))
+    turns = []
+    for number in numbers:
+        session = f"session_{number}"
+        at = _Place(place.path, f"{place.name}, {session}")
+        written = conversation.get(f"{session}_date_time")
+        time = parse_session_time(written) if isinstance(written, str) else None
+        turns += [
+            Turn(at.get(turn, "dia_id", str), at.get(turn, "speaker", str), at.get(turn, "text", str), session, time)
+            for turn in place.get(conversation, session, list)
+        ]
+    return tuple(turns)
+
+
+def _evidence_ids(evidence: Sequence[object]) -> list[str]:
+    return list(dict.fromkeys(part for text in evidence for part in re.split(r"[\s;]+", str(text)) if part))
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"an empty {type(value).__name__}" if value == [] else type(value).__name__
