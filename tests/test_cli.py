@@ -100,7 +100,10 @@ def test_each_subcommand_has_help(command):
         (["recall", "s", "q", "-k", "0"], "argument -k: wanted a whole number of at least 1, got '0'"),
         (["recall", "s", "q", "-k", "many"], "got 'many'"),
         (["recall", "s", "q", "--pipe", "bm25"], "--pipe"),  # no abbreviations: scripts would break on a new option
-        (["recall", "s", "q", "--json", "no/such/folder/out.json"], "argument --json: wanted a file in an existing folder"),
+        (
+            ["recall", "s", "q", "--json", "no/such/folder/out.json"],
+            "argument --json: wanted a file in an existing folder",
+        ),
         (["store", "s"], "TEXT: wanted texts or --file"),
         (["forget", "s", "seven"], "argument ID: invalid int value: 'seven'"),
         (["eval"], "TASK"),
@@ -293,7 +296,11 @@ def test_a_bad_filter_is_bad_input(store, condition, told):
 
 
 def test_a_store_that_is_not_there_is_bad_input(tmp_path):
-    for command in (["recall", tmp_path / "no", "q"], ["info", tmp_path / "no"], ["forget", tmp_path / "no", "1", "--dry-run"]):
+    for command in (
+        ["recall", tmp_path / "no", "q"],
+        ["info", tmp_path / "no"],
+        ["forget", tmp_path / "no", "1", "--dry-run"],
+    ):
         done = hmem(*command)
         assert done.returncode == 2
         assert str(tmp_path / "no") in done.err
@@ -353,7 +360,18 @@ def test_the_doctor_prints_and_writes_the_same(tmp_path):
     out = tmp_path / "doctor.json"
     done = hmem("doctor", "--json", out)
     (row,) = read_result(out, "doctor")["rows"]
-    assert set(row) >= {"version", "python", "numpy", "sqlite", "cpu", "isa", "packages", "encoders", "paths", "problems"}
+    assert set(row) >= {
+        "version",
+        "python",
+        "numpy",
+        "sqlite",
+        "cpu",
+        "isa",
+        "packages",
+        "encoders",
+        "paths",
+        "problems",
+    }
     assert done.returncode == (1 if row["problems"] else 0)
     assert f"kernels        {row['isa']}\n" in done.out or "HMEM_ISA" in done.out
     assert {encoder["name"] for encoder in row["encoders"]} >= {"minilm", "hashing"}
@@ -547,7 +565,9 @@ def test_eval_locomo_writes_every_row(locomo, tmp_path):
 
 def test_eval_locomo_gives_the_same_figures_again(locomo, tmp_path):
     def figures(name):
-        done = hmem("eval", "locomo", "--data", locomo, "--encoder", "hashing", "--seed", "3", "--json", tmp_path / name)
+        done = hmem(
+            "eval", "locomo", "--data", locomo, "--encoder", "hashing", "--seed", "3", "--json", tmp_path / name
+        )
         assert done.returncode == 0
         rows = json.loads((tmp_path / name).read_text(encoding="utf-8"))["rows"]
         return [{key: value for key, value in row.items() if key != "recall_ms"} for row in rows]
@@ -557,7 +577,19 @@ def test_eval_locomo_gives_the_same_figures_again(locomo, tmp_path):
 
 def test_eval_locomo_tells_a_quick_look_from_a_whole_run(locomo, tmp_path):
     out = tmp_path / "out.json"
-    common = ["eval", "locomo", "--data", locomo, "--encoder", "hashing", "--pipeline", "bm25", "default", "--json", out]
+    common = [
+        "eval",
+        "locomo",
+        "--data",
+        locomo,
+        "--encoder",
+        "hashing",
+        "--pipeline",
+        "bm25",
+        "default",
+        "--json",
+        out,
+    ]
     done = hmem(*common, "--limit", "3")
     assert "the first 3 questions of 4: a quick look" in done.out
     result = json.loads(out.read_text(encoding="utf-8"))

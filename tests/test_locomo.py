@@ -36,7 +36,14 @@ CONTENT = [
             "session_10": [turn("D10:1", "Ann", "The marathon is on Sunday.")],
             "session_1_date_time": "1:56 pm on 8 May, 2023",
             "session_1": [
-                turn("D1:1", "Ann", "I adopted a parrot.", blip_caption="a photo of a zebra", img_url=["x"], query="zebra"),
+                turn(
+                    "D1:1",
+                    "Ann",
+                    "I adopted a parrot.",
+                    blip_caption="a photo of a zebra",
+                    img_url=["x"],
+                    query="zebra",
+                ),
                 turn("D1:2", "Ben", "What is its name?"),
                 turn("D1:3", "Ann", "Captain."),
             ],

@@ -15,7 +15,7 @@ from hmem_fast import core
 from hmem_fast.encode import cache_dir, find_encoders
 from hmem_fast.errors import HmemError
 
-__all__ = ["cpu_model", "doctor", "features", "package_version"]
+__all__ = ["cpu_model", "doctor", "features"]
 
 # What the extras bring, by the name of the distribution.
 _OPTIONAL = (
@@ -46,7 +46,7 @@ def doctor() -> dict[str, Any]:
     problems: list[str] = []
     packages = {name: version for name in _OPTIONAL if (version := _version_of(name)) is not None}
     report: dict[str, Any] = {
-        "version": package_version(),
+        "version": core.__version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
         "numpy": _version_of("numpy"),
@@ -76,11 +76,6 @@ def doctor() -> dict[str, Any]:
     if not any(encoder["usable"] for encoder in report["encoders"] if encoder["name"] != "hashing"):
         problems.append('no encoder but "hashing" is usable: the notes beside the encoders say what is missing')
     return report
-
-
-def package_version() -> str:
-    """Version of hmem_fast that is installed."""
-    return _version_of("hmem_fast") or "unknown"
 
 
 @lru_cache(maxsize=1)

@@ -125,9 +125,9 @@ def _dispatch(arguments: list[str]) -> int:
     except SystemExit as ended:  # --help
         return int(ended.code or 0)
     if parsed.version:
-        from hmem_fast.diagnosis import package_version  # noqa: PLC0415 - only here, so that --help stays quick
+        from hmem_fast.core import __version__  # noqa: PLC0415 - only here, so that --help stays quick
 
-        print(f"hmem_fast {package_version()}")
+        print(f"hmem_fast {__version__}")
         return 0
     if module is None:
         raise _UsageError(f"COMMAND: wanted one of {', '.join(_COMMANDS)}, got none (see `hmem --help`)")
