@@ -71,8 +71,8 @@ def file(tmp_path):
     return path
 
 
-def test_turns_keep_the_order_of_sessions_and_leave_captions_out(file):
-    (conversation,) = load_locomo(file)
+def test_turns_keep_the_order_of_sessions(file):
+    (conversation,) = load_locomo(file, captions=False)
     assert [t.dia_id for t in conversation.turns] == ["D1:1", "D1:2", "D1:3", "D2:1", "D10:1"]
     assert conversation.turns[0].text == "I adopted a parrot."
     assert [t.session for t in conversation.turns] == ["session_1"] * 3 + ["session_2", "session_10"]
