@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from hmem_fast.encode import HashingEncoder
+
 from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.evaluate import CachedEncoder, DataFile, Scored, load_locomo, make_result, run_locomo, write_result
 from hmem_fast.evaluate.locomo import METHODS, find_methods, first_questions
@@ -36,7 +36,14 @@ CONTENT = [
             "session_10": [turn("D10:1", "Ann", "The marathon is on Sunday.")],
             "session_1_date_time": "1:56 pm on 8 May, 2023",
             "session_1": [
-                turn("D1:1", "Ann", "I adopted a parrot.", blip_caption="a photo of a zebra", img_url=["x"], query="zebra"),
+                turn(
+                    "D1:1",
+                    "Ann",
+                    "I adopted a parrot.",
+                    blip_caption="a photo of a zebra",
+                    img_url=["x"],
+                    query="zebra",
+                ),
                 turn("D1:2", "Ben", "What is its name?"),
                 turn("D1:3", "Ann", "Captain."),
             ],

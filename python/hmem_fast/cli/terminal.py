@@ -6,15 +6,17 @@ Rich draws tables and progress bars where it is installed; without it, and in pi
 from __future__ import annotations
 
 import io
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
-__all__ = ["can_show", "mark", "note", "prepare_streams", "progress", "table"]
+__all__ = ["can_show", "mark", "note", "one_line", "prepare_streams", "progress", "table"]
 
 _SECONDS_BETWEEN_UPDATES = 0.1
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def prepare_streams() -> None:
@@ -27,6 +29,11 @@ def prepare_streams() -> None:
 def note(text: str) -> None:
     """Say something beside the result."""
     print(text, file=sys.stderr, flush=True)
+
+
+def one_line(text: str) -> str:
+    """Bring a text that somebody else wrote onto one line, and keep it from steering the terminal."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", " ".join(text.split()))
 
 
 def can_show(text: str, stream: TextIO | None = None) -> bool:

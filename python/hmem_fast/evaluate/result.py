@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hmem_fast.diagnosis import cpu_model, features, package_version
 from hmem_fast.encode.manifest import sha256_of
 from hmem_fast.errors import DTypeError, InvalidValueError
+from hmem_fast.evaluate.machine import cpu_model, features, package_version
 
 __all__ = ["DataFile", "make_result", "write_result"]
 
