@@ -26,7 +26,7 @@ def _without_zero_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def dot64(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Inner products as docs/numerics defines them: 8 float64 lanes, then halving sums. The same bits as the core's."""
+    """Inner products as the core defines them (kernels/dot): 8 float64 lanes, then halving sums. The same bits."""
     products = a.astype(np.float64) * b.astype(np.float64)
     tail = -products.shape[-1] % 8
     products = np.concatenate([products, np.zeros((*products.shape[:-1], tail))], axis=-1)

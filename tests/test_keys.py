@@ -102,7 +102,7 @@ class TestPieces:
         recipe = KeyRecipe(keys=("turn",), window_turns=1, analyzer="german")
         assert KeyRecipe.from_json(recipe.to_json()) == recipe
 
-    @pytest.mark.parametrize("wrong", [{"keys": ("word",)}, {"window_turns": 0}])
+    @pytest.mark.parametrize("wrong", [{"keys": ("word",)}, {"window_turns": 0}, {"analyzer": "klingon"}])
     def test_wrong_recipes_are_refused(self, wrong):
         with pytest.raises(InvalidValueError, match=next(iter(wrong))):
             KeyRecipe(**wrong)

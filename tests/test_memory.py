@@ -410,11 +410,15 @@ class TestWithoutAnEncoder:
             ready.store("x", **arguments)
         assert len(ready) == 0
 
-    def test_a_width_is_needed(self):
+    def test_a_width_is_needed(self, tmp_path):
         with pytest.raises(InvalidValueError, match="dim: wanted"):
             Memory.open(":memory:", encoder=None)
-        with pytest.raises(InvalidValueError, match="dim: wanted"):
-            Memory.open(":memory:", encoder=None, dim=0)
+        for dim in (0, -1, 1 << 40):
+            with pytest.raises(InvalidValueError, match="dim: wanted"):
+                Memory.open(tmp_path / "m", encoder=None, dim=dim)
+        with pytest.raises(DTypeError, match="dim: wanted"):
+            Memory.open(tmp_path / "m", encoder=None, dim="wide")
+        assert not (tmp_path / "m").exists()
 
 
 class OtherSpace(HashingEncoder):

@@ -21,8 +21,12 @@ class EncoderSlot:
     the model fails, and says what to install.
     """
 
-    def __init__(self, *, name: str | None, encoder: Encoder | None, space_id: str | None, dim: int) -> None:
+    def __init__(
+        self, *, name: str | None, encoder: Encoder | None, space_id: str | None, dim: int, waived: bool = False
+    ) -> None:
         self.name = name
+        #: Whether the caller has said that there is none, and so expects recalls by words or vectors.
+        self.waived = waived
         self.space_id = space_id
         self.dim = dim
         self._encoder = encoder
@@ -32,11 +36,6 @@ class EncoderSlot:
     def makes_keys(self) -> bool:
         """Whether the store's keys are encoded text, and not ready vectors."""
         return self.space_id is not None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is no encoder, not even by name."""
-        return self.name is None and self._encoder is None
 
     def get(self) -> Encoder:
         """Give the encoder, looking it up the first time.
@@ -55,6 +54,9 @@ class EncoderSlot:
                 if self.name is None:
                     raise NoEncoderError(
                         "this memory was opened without an encoder: give vectors, or open it with encoder=…"
+                        if self.waived
+                        else f"the encoder of this store has no name to find it by (its space is {self.space_id}): "
+                        "open it with encoder=… and the same object, or with encoder=None to search by words"
                     )
                 found = resolve(self.name)
                 check_space(found, self.space_id, self.dim)

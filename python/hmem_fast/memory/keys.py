@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hmem_fast.core import analyze
 from hmem_fast.errors import InvalidValueError
 from hmem_fast.memory.turn import MAX_KEYS
 
@@ -46,6 +47,7 @@ class KeyRecipe:
         unknown = [kind for kind in self.keys if kind not in KEY_KINDS]
         if unknown:
             raise InvalidValueError(f"keys: wanted some of {', '.join(KEY_KINDS)}, got {unknown[0]!r}")
+        analyze("", self.analyzer)  # refuses an analyzer that does not exist
         if self.window_turns < 1:
             raise InvalidValueError(f"window_turns: wanted 1 or more, got {self.window_turns}")
 

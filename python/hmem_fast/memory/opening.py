@@ -6,6 +6,7 @@ import enum
 import os
 from typing import Any, Final, Literal
 
+from hmem_fast.core import TraceIndex
 from hmem_fast.encode import resolve
 from hmem_fast.errors import DTypeError, InvalidValueError, ShapeError
 from hmem_fast.memory.encoder_slot import EncoderSlot, check_space
@@ -69,12 +70,11 @@ def _new_slot(encoder: Wanted, dim: int | None) -> EncoderSlot:
     if encoder is None:
         if dim is None:
             raise InvalidValueError("dim: wanted the width of the vectors, since there is no encoder that knows it")
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise InvalidValueError(f"dim: wanted 1 or more, got {dim!r}")
-        return EncoderSlot(name=None, encoder=None, space_id=None, dim=dim)
-    name = DEFAULT_ENCODER if encoder is RECORDED else encoder if isinstance(encoder, str) else None
-    found = resolve(name) if name is not None else encoder
-    assert isinstance(found, Encoder)
+        TraceIndex(dim)  # refuses a width that no index can have
+        return EncoderSlot(name=None, encoder=None, space_id=None, dim=dim, waived=True)
+    wanted = encoder if isinstance(encoder, str | Encoder) else DEFAULT_ENCODER
+    name = wanted if isinstance(wanted, str) else None
+    found = resolve(wanted)
     _check_dim(dim, found.dim)
     return EncoderSlot(name=name, encoder=found, space_id=found.space_id, dim=found.dim)
 
@@ -82,11 +82,11 @@ def _new_slot(encoder: Wanted, dim: int | None) -> EncoderSlot:
 def _recorded_slot(recorded: dict[str, Any], encoder: Wanted, dim: int | None) -> EncoderSlot:
     space_id, held = recorded["space_id"], recorded["dim"]
     _check_dim(dim, held)
-    if encoder is RECORDED:
+    if encoder is RECORDED and space_id is not None:
         return EncoderSlot(name=recorded["encoder"], encoder=None, space_id=space_id, dim=held)
-    if encoder is None:
-        return EncoderSlot(name=None, encoder=None, space_id=space_id, dim=held)
-    found = resolve(encoder) if isinstance(encoder, str) else encoder
+    if not isinstance(encoder, str | Encoder):
+        return EncoderSlot(name=None, encoder=None, space_id=space_id, dim=held, waived=True)
+    found = resolve(encoder)
     check_space(found, space_id, held)
     return EncoderSlot(name=encoder if isinstance(encoder, str) else None, encoder=found, space_id=space_id, dim=held)
 

@@ -81,7 +81,8 @@ class Reader:
 
         def encode(text: str) -> FloatArray:
             with timer.apart("encode"):
-                return self._slot.encode([text])[0]
+                vector: FloatArray = self._slot.encode([text])[0]
+                return vector
 
         return Question(
             text=text,
@@ -90,7 +91,7 @@ class Reader:
             allowed=None if where is None else self._allowed(where),
             index=self._index,
             encode=encode,
-            has_encoder=not self._slot.is_empty,
+            has_encoder=not self._slot.waived,
         )
 
     def _allowed(self, where: Where) -> IdArray:

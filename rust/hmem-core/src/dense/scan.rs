@@ -6,7 +6,7 @@
 //! that of a float64 scan over all rows: scores are [`dot64`] of the stored forms, times the powers of two under dot,
 //! divided by the product of the norms under cosine; equal scores keep the order of the rows.
 //!
-//! Queries are taken [`QUERIES`] at a time through blocks of [`ROWS`] rows, so that a block comes from memory once and
+//! Queries are taken `QUERIES` at a time through blocks of `ROWS` rows, so that a block comes from memory once and
 //! from the cache for the others. A block without an allowed row is skipped.
 
 use std::num::NonZero;

@@ -29,11 +29,48 @@ impl Accumulator {
         }
     }
 
-    /// Hands out each row that was touched, with its sum, and forgets it.
+    /// Hands out each row that was touched, ascending, with its sum, and forgets it.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(usize, f64)) {
+        // Where much was touched, looking at every row is quicker than sorting.
+        if self.touched.len() * 8 > self.sums.len() {
+            self.touched.clear();
+            for (row, sum) in self.sums.iter_mut().enumerate().filter(|(_, sum)| !sum.is_nan()) {
+                each(row, std::mem::replace(sum, f64::NAN));
+            }
+            return;
+        }
+        self.touched.sort_unstable();
         for row in self.touched.drain(..) {
             let row = row as usize;
             each(row, std::mem::replace(&mut self.sums[row], f64::NAN));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn sums_are_handed_out_once_and_in_order(
+            queries in prop::collection::vec((1usize..90, prop::collection::vec((any::<u32>(), -9i8..9), 0..40)), 1..4)
+        ) {
+            let mut sums = Accumulator::default();
+            for (n_rows, additions) in queries {
+                sums.reserve(n_rows);
+                let mut wanted = BTreeMap::new();
+                for (row, x) in additions {
+                    let row = row % u32::try_from(n_rows).unwrap();
+                    sums.add(row, f64::from(x));
+                    *wanted.entry(row as usize).or_insert(0.0) += f64::from(x);
+                }
+                let mut got = Vec::new();
+                sums.drain(|row, sum| got.push((row, sum)));
+                prop_assert_eq!(got, wanted.into_iter().collect::<Vec<_>>());
+            }
         }
     }
 }

@@ -108,3 +108,36 @@ impl SparseIndex {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows<'a>(offsets: &'a [usize], units: &'a [u32], weights: &'a [f32]) -> SparseRows<'a> {
+        SparseRows::new(offsets, units, Some(weights)).unwrap()
+    }
+
+    #[test]
+    fn scores_are_sums_over_shared_units() {
+        let index = SparseIndex::new();
+        index.add(&rows(&[0, 2, 3], &[9, 4, 7], &[2.0, 3.0, 1.0]), None, false).unwrap();
+        index.add(&rows(&[0, 2], &[7, 4], &[5.0, -1.0]), Some(&[40]), false).unwrap();
+        let query = rows(&[0, 2, 3], &[4, 7, 8], &[1.0, 2.0, 1.0]);
+        let found = index.search(&query, 5, None, 2).unwrap();
+        assert_eq!((found.columns, &found.ids[..]), (3, &[40, 0, 1, -1, -1, -1][..]));
+        assert_eq!(found.scores[..3], [9.0, 3.0, 2.0]);
+        index.remove(&[40]).unwrap();
+        assert_eq!(index.search(&query, 1, Some(&Allowed::Ids(&[40, 1])), 1).unwrap().ids, [1, -1]);
+        assert_eq!((index.len(), index.ids(), index.contains(40)), (2, vec![0, 1], false));
+    }
+
+    #[test]
+    fn rows_are_checked() {
+        assert!(SparseRows::new(&[0, 2], &[3, 3], None).is_err());
+        assert!(SparseRows::new(&[0, 1], &[3], Some(&[f32::NAN])).is_err());
+        assert!(SparseRows::new(&[0, 1], &[3], Some(&[])).is_err());
+        for offsets in [&[][..], &[0], &[1, 1], &[0, 2], &[0, 1, 0, 1]] {
+            assert!(SparseRows::new(offsets, &[3], None).is_err(), "{offsets:?}");
+        }
+    }
+}

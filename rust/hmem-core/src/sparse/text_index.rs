@@ -107,3 +107,52 @@ impl TextIndex {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::StopWords;
+    use proptest::prelude::*;
+
+    fn index() -> TextIndex {
+        let analyzer = Analyzer::new("english", &StopWords::Own).unwrap();
+        TextIndex::new(analyzer, Bm25::new(1.2, 0.75).unwrap())
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(vec!["fig", "nut", "plum", "pear", "the"]), 0..7)
+            .prop_map(|words| words.join(" "))
+    }
+
+    proptest! {
+        #[test]
+        fn an_edited_index_answers_as_a_fresh_one(
+            batches in prop::collection::vec((prop::collection::vec(text(), 1..5), any::<prop::sample::Index>()), 1..10),
+            query in text(),
+        ) {
+            let edited = index();
+            let mut held: Vec<(i64, String)> = Vec::new();
+            for (texts, gone) in batches {
+                held.extend(edited.add(&texts, None, false).unwrap().into_iter().zip(texts));
+                let (id, _) = held.remove(gone.index(held.len()));
+                edited.remove(&[id]).unwrap();
+            }
+            let fresh = index();
+            let (ids, texts): (Vec<_>, Vec<_>) = held.into_iter().unzip();
+            fresh.add(&texts, Some(&ids), false).unwrap();
+            prop_assert_eq!(edited.search(std::slice::from_ref(&query), 9, None, 1), fresh.search(&[query], 9, None, 1));
+        }
+    }
+
+    #[test]
+    fn the_score_is_the_formula() {
+        let index = index();
+        let texts = ["fig fig nut", "nut", "plum pear nut"].map(str::to_owned);
+        index.add(&texts, None, false).unwrap();
+        let found = index.search(&["figs and figs".to_owned()], 2, None, 1).unwrap();
+        let idf = (1.0 + 2.5 / 1.5f64).ln();
+        let wanted = 2.0 * idf * 2.0 * 2.2 / (2.0 + 1.2 * (0.25 + 0.75 * 3.0 / (7.0 / 3.0)));
+        assert_eq!(found.ids, [0, -1]);
+        assert!((f64::from(found.scores[0]) - wanted).abs() < 1e-6);
+    }
+}

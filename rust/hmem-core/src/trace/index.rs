@@ -227,3 +227,103 @@ impl TraceIndex {
 fn locate(view: &View<TraceSegment>, ids: &[i64]) -> Result<Vec<(usize, usize)>, IdError> {
     ids.iter().map(|&id| view.locate(id).ok_or(IdError::Unknown { id })).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::StopWords;
+    use proptest::prelude::*;
+
+    const DIM: usize = 4;
+
+    /// The keys of a memory, one after the other, and its words.
+    type Memory = (Vec<f32>, String);
+
+    fn index(isa: Isa) -> TraceIndex {
+        let analyzer = Analyzer::new("english", &StopWords::Own).unwrap();
+        TraceIndex::new(isa, DIM, 20.0, analyzer, Bm25::new(1.2, 0.5).unwrap()).unwrap()
+    }
+
+    fn put(index: &TraceIndex, memories: &[(i64, Memory)]) {
+        let (mut offsets, mut vectors, mut texts) = (vec![0], Vec::new(), Vec::new());
+        for (_, (keys, text)) in memories {
+            vectors.extend_from_slice(keys);
+            offsets.push(i64::try_from(vectors.len() / DIM).unwrap());
+            texts.push(text.clone());
+        }
+        let key_ids: Vec<i64> = (0..*offsets.last().unwrap()).collect();
+        let ids: Vec<i64> = memories.iter().map(|&(id, _)| id).collect();
+        let rows = Rows::new(&vectors, key_ids.len(), DIM).unwrap();
+        index.put(&ids, &offsets, &key_ids, rows, &texts).unwrap();
+    }
+
+    fn memory() -> impl Strategy<Value = Memory> {
+        let key = prop::collection::vec(-2i8..=2, DIM).prop_map(|key| {
+            let mut key: Vec<f32> = key.into_iter().map(f32::from).collect();
+            key[0] += 0.5;
+            key
+        });
+        let keys = prop::collection::vec(key, 0..4).prop_map(|keys| keys.concat());
+        let words = prop::collection::vec(prop::sample::select(vec!["fig", "nut", "plum"]), 0..4);
+        (keys, words.prop_map(|words| words.join(" ")))
+    }
+
+    proptest! {
+        /// All scores come from a question for every memory; the `n` best by them must be found, on any CPU and in an
+        /// index of any history.
+        #[test]
+        fn candidates_are_the_best_by_either_score(
+            memories in prop::collection::btree_map(0i64..200, memory(), 1..40),
+            gone in any::<u64>(),
+            n in 1usize..6,
+            beta in prop::sample::select(vec![0.1, 20.0, f64::INFINITY]),
+        ) {
+            let memories: Vec<(i64, Memory)> = memories.into_iter().collect();
+            let (gone, held): (Vec<_>, Vec<_>) =
+                memories.iter().cloned().partition(|&(id, _)| gone >> (id % 64) & gone >> (id % 7) & 1 == 1);
+            let terms = ["fig".to_owned(), "plum".to_owned()];
+            let mut answers = Vec::new();
+            for isa in Isa::available() {
+                let fresh = index(isa);
+                put(&fresh, &held);
+                let edited = index(isa);
+                memories.iter().rev().for_each(|memory| put(&edited, std::slice::from_ref(memory)));
+                edited.remove(&gone.iter().map(|&(id, _)| id).collect::<Vec<_>>()).unwrap();
+                put(&edited, &held);
+                for index in [fresh, edited] {
+                    let cue = index.cue(&[0.5, 1.0, -1.0, 0.0]).unwrap();
+                    let all = index.candidates(Some(&cue), &terms, None, usize::MAX, Some(beta)).unwrap();
+                    let found = index.candidates(Some(&cue), &terms, None, n, Some(beta)).unwrap();
+                    let best = |scores: &[f64], least: f64| {
+                        let mut order: Vec<usize> = (0..scores.len()).filter(|&i| scores[i] > least).collect();
+                        order.sort_by(|&i, &j| scores[j].total_cmp(&scores[i]));
+                        order.truncate(n);
+                        order.into_iter().map(|i| all.ids[i]).collect::<Vec<_>>()
+                    };
+                    let mut wanted = best(&all.energy, f64::NEG_INFINITY);
+                    wanted.extend(best(&all.bm25, 0.0));
+                    wanted.sort_unstable();
+                    wanted.dedup();
+                    prop_assert_eq!(&found.ids, &wanted);
+                    answers.push((found.energy, found.bm25, found.best_score, found.energy_moments, found.bm25_moments));
+                }
+            }
+            prop_assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
+        }
+    }
+
+    #[test]
+    fn a_refused_put_changes_nothing() {
+        let index = index(Isa::Scalar);
+        put(&index, &[(3, (vec![1.0; DIM], "fig".to_owned()))]);
+        let rows = Rows::new(&[0.0; DIM], 1, DIM).unwrap();
+        let texts = ["nut".to_owned()];
+        assert!(index.put(&[3], &[0, 1], &[0], rows, &texts).is_err());
+        let rows = Rows::new(&[1.0; DIM], 1, DIM).unwrap();
+        assert!(index.put(&[4], &[0, 1], &[-1], rows, &texts).is_err());
+        assert!(index.put(&[4], &[0, 2], &[0], rows, &texts).is_err());
+        assert!(index.put(&[-4], &[0, 1], &[0], rows, &texts).is_err());
+        assert_eq!(index.view().ids().collect::<Vec<_>>(), [3]);
+        assert_eq!(index.candidates(None, &["fig".to_owned()], None, 1, None).unwrap().ids, [3]);
+    }
+}

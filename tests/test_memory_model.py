@@ -1,0 +1,118 @@
+"""Live equals rebuilt: whatever happened to a memory, it answers like a fresh one made from the same truth."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from hmem_fast.encode import HashingEncoder
+from hmem_fast.errors import UnknownIdError
+from hmem_fast.memory import Memory
+
+WORDS = ["bees", "glacier", "soup", "Ann", "Ben", "bicycle", "roof", "when", "because", "Acme"]
+sentences = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)
+texts = st.lists(st.tuples(sentences, st.sampled_from(".?!")).map("".join), min_size=1, max_size=4).map(" ".join)
+speakers = st.sampled_from([None, "Ann", "Ben"])
+sessions = st.sampled_from([None, "s1", "s2"])
+cues = st.lists(sentences, max_size=2)
+picks = st.integers(0, 1 << 30)
+
+QUERIES = ["What did Ann do?", "bees on the roof of Ben", "when glacier", "Acme"]
+ENCODER = HashingEncoder(32)
+
+
+class MemoryMachine(RuleBasedStateMachine):
+    """Stores, changes, forgets and reopens; a plain dict knows what must be there."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "m"
+        self.memory = self.open()
+        self.contents = {}
+
+    def open(self, mode="w"):
+        return Memory.open(self.path, encoder=ENCODER, mode=mode, durability="none")
+
+    def teardown(self):
+        self.memory.close()
+        self.folder.cleanup()
+
+    def pick(self, number):
+        return sorted(self.contents)[number % len(self.contents)]
+
+    @rule(text=texts, speaker=speakers, session=sessions, cues=cues)
+    def store(self, text, speaker, session, cues):
+        memory_id = self.memory.store(text, speaker=speaker, session=session, cues=cues)
+        assert memory_id > max(self.contents, default=0)
+        self.contents[memory_id] = (text, speaker, session)
+
+    @rule(items=st.lists(st.tuples(texts, speakers, sessions), max_size=6))
+    def store_many(self, items):
+        ids = self.memory.store_many({"text": t, "speaker": p, "session": s} for t, p, s in items)
+        self.contents.update(zip(ids, items, strict=True))
+
+    @precondition(lambda self: self.contents)
+    @rule(number=picks, text=texts, speaker=speakers)
+    def update(self, number, text, speaker):
+        memory_id = self.pick(number)
+        self.memory.update(memory_id, text=text, speaker=speaker)
+        self.contents[memory_id] = (text, speaker, self.contents[memory_id][2])
+
+    @precondition(lambda self: self.contents)
+    @rule(numbers=st.lists(picks, min_size=1, max_size=3))
+    def forget(self, numbers):
+        gone = {self.pick(number) for number in numbers}
+        self.memory.forget(gone)
+        for memory_id in gone:
+            del self.contents[memory_id]
+
+    @precondition(lambda self: self.contents)
+    @rule(number=picks)
+    def forgetting_what_is_not_there_changes_nothing(self, number):
+        with pytest.raises(UnknownIdError):
+            self.memory.forget([self.pick(number), 1 << 40])
+
+    @rule()
+    def reopen(self):
+        self.memory.close()
+        self.memory = self.open()
+
+    @invariant()
+    def holds_what_it_should(self):
+        held = {record.id: (record.text, record.speaker, record.session) for record in self.memory}
+        assert held == self.contents
+
+    @invariant()
+    def answers_like_a_fresh_one(self):
+        with self.open(mode="r") as fresh:
+            for query in QUERIES:
+                for pipeline in ("default", "bm25", "nearest"):
+                    live = self.memory.recall(query, k=1000, pipeline=pipeline)
+                    rebuilt = fresh.recall(query, k=1000, pipeline=pipeline)
+                    assert [(hit.id, hit.score) for hit in live] == [(hit.id, hit.score) for hit in rebuilt]
+            assert self.memory.info().keys == fresh.info().keys
+
+    @invariant()
+    def derived_keys_are_those_of_a_memory_that_never_knew_anything_else(self):
+        """The keys of each turn, as if only what is there now had ever been stored, in this order."""
+        with Memory.open(":memory:", encoder=ENCODER) as pure:
+            pure.store_many(record.to_item() for record in self.memory)
+            for ours, theirs in zip(self.memory, pure, strict=True):
+                assert keys_of(self.memory, ours.id) == keys_of(pure, theirs.id)
+
+
+def keys_of(memory, memory_id):
+    keys = memory._store.keys([memory_id])
+    assert all(key.vector is not None for key in keys)
+    return [(key.kind, key.text, np.frombuffer(key.vector, "<f4").tolist()) for key in keys]
+
+
+TestMemoryMachine = MemoryMachine.TestCase
+TestMemoryMachine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
