@@ -115,10 +115,14 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
         return False
+    console = Console()
+    widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+    if sum(widths) + 3 * len(widths) > console.width:  # rich would cut cells short; plain lines wrap
+        return False
     drawn = Table(title=title, title_justify="left", box=SIMPLE_HEAD if can_show("─") else ASCII)
     for position, column in enumerate(columns):
         drawn.add_column(column, justify="right" if position else "left", no_wrap=True)
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+    console.print(drawn)
     return True
