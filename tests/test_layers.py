@@ -19,8 +19,9 @@ LAYERS = [
     {"encode"},
     {"store"},
     {"memory", "forecast", "classify", "oneshot", "cache"},
+    {"diagnosis"},
     {"probe", "evaluate"},
-    {"diagnosis", "integrations"},
+    {"integrations"},
     {"cli"},
     {"__main__"},
 ]

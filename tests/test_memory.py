@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hmem_fast.encode import HashingEncoder
 
+from hmem_fast.encode import HashingEncoder
 from hmem_fast.errors import (
     ClosedError,
     DTypeError,

@@ -1,5 +1,31 @@
-"""Associative memory on a CPU: store text, recall what was meant from a noisy or paraphrased cue."""
+"""Associative memory on a CPU: store text, recall what was meant from a noisy or paraphrased cue.
+
+Begin with `Memory`. The parts it is made of stand in `hmem_fast.core`, encoders in `hmem_fast.encode`, exceptions in
+`hmem_fast.errors`. Importing the package loads numpy and the compiled core; everything else is loaded where it is used.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from hmem_fast.core import DenseIndex, SparseIndex, TextIndex, TraceIndex, __version__, energy, settle
+from hmem_fast.diagnosis import doctor
+from hmem_fast.memory import Hit, KeyRecipe, Memory, Recall, Record
+from hmem_fast.types import Candidates, Neighbours, Settled
+
+__all__ = [
+    "Candidates",
+    "DenseIndex",
+    "Hit",
+    "KeyRecipe",
+    "Memory",
+    "Neighbours",
+    "Recall",
+    "Record",
+    "Settled",
+    "SparseIndex",
+    "TextIndex",
+    "TraceIndex",
+    "__version__",
+    "doctor",
+    "energy",
+    "settle",
+]

@@ -6,15 +6,16 @@ import os
 import platform
 import sqlite3
 import sys
+from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from hmem_fast import core
 from hmem_fast.encode import cache_dir, find_encoders
 from hmem_fast.errors import HmemError
-from hmem_fast.evaluate.machine import cpu_model, features, package_version, version_of
 
-__all__ = ["doctor"]
+__all__ = ["cpu_model", "doctor", "features"]
 
 # What the extras bring, by the name of the distribution.
 _OPTIONAL = (
@@ -43,12 +44,12 @@ def doctor() -> dict[str, Any]:
         set); ``problems``, a list of sentences, empty on a healthy machine.
     """
     problems: list[str] = []
-    packages = {name: version for name in _OPTIONAL if (version := version_of(name)) is not None}
+    packages = {name: version for name in _OPTIONAL if (version := _version_of(name)) is not None}
     report: dict[str, Any] = {
-        "version": package_version(),
+        "version": core.__version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
-        "numpy": version_of("numpy"),
+        "numpy": _version_of("numpy"),
         "sqlite": sqlite3.sqlite_version,
         "cpu": {
             "model": cpu_model(),
@@ -77,6 +78,34 @@ def doctor() -> dict[str, Any]:
     return report
 
 
+@lru_cache(maxsize=1)
+def cpu_model() -> str:
+    """Name of the processor, as the operating system knows it."""
+    if sys.platform == "linux":
+        try:
+            lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            lines = []
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name.strip().lower() in {"model name", "hardware", "cpu model"} and value.strip():
+                return value.strip()
+    elif sys.platform == "darwin":
+        import subprocess  # noqa: PLC0415 - needed on macOS only
+
+        asked = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+        )
+        if asked.stdout.strip():
+            return asked.stdout.strip()
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def features() -> tuple[str, ...]:
+    """Instruction sets that this CPU has, of those that the compiled core looks for."""
+    return tuple(name for name, there in core.cpu_features().items() if there)
+
+
 def _isa(problems: list[str]) -> dict[str, str]:
     asked = os.environ.get("HMEM_ISA")
     found = {} if asked is None else {"hmem_isa": asked}
@@ -100,3 +129,10 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _version_of(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

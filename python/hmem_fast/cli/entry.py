@@ -14,7 +14,6 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib import metadata
 from types import ModuleType
 from typing import NoReturn
 
@@ -127,20 +126,14 @@ def _dispatch(arguments: list[str]) -> int:
     except SystemExit as ended:  # --help
         return int(ended.code or 0)
     if parsed.version:
-        print(f"hmem_fast {_version()}")
+        from hmem_fast.core import __version__  # noqa: PLC0415 - only here, so that --help stays quick
+
+        print(f"hmem_fast {__version__}")
         return 0
     if module is None:
         raise _UsageError(f"COMMAND: wanted one of {', '.join(_COMMANDS)}, got none (see `hmem --help`)")
     parsed.argv = ["hmem", *arguments]
     return int(module.run(parsed))
-
-
-def _version() -> str:
-    # Asked of the installation and not of the package, so that it is told even where the compiled core does not load.
-    try:
-        return metadata.version("hmem_fast")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _add_debug(parser: argparse.ArgumentParser) -> None:

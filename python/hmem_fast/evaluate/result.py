@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hmem_fast.core import __version__
+from hmem_fast.diagnosis import cpu_model, features
 from hmem_fast.encode.manifest import sha256_of
 from hmem_fast.errors import DTypeError, InvalidValueError
-from hmem_fast.evaluate.machine import cpu_model, features, package_version
 
 __all__ = ["DataFile", "make_result", "write_result"]
 
@@ -65,7 +66,7 @@ def make_result(
     """
     result = {
         "task": task,
-        "version": package_version(),
+        "version": __version__,
         "command": list(command),
         "settings": dict(settings),
         "data": [{"file": item.file, "sha256": item.sha256, "items": item.items} for item in data],

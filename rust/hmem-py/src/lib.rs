@@ -23,6 +23,10 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "the name that Python packages use")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
     use crate::attractor::{energy, settle};
     #[pymodule_export]
     use crate::dense::DenseIndex;

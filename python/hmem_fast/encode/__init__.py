@@ -1,0 +1,28 @@
+"""Encoders: texts in, unit vectors out. Nothing is imported but what is used, and nothing is fetched unasked."""
+
+from __future__ import annotations
+
+from hmem_fast.encode.catalogue import FoundEncoder, cache_dir, find_encoders
+from hmem_fast.encode.export import Comparison, ExportReport, compare_with_sentence_transformers, export_onnx
+from hmem_fast.encode.hashing import HashingEncoder
+from hmem_fast.encode.lookup import resolve
+from hmem_fast.encode.onnx import OnnxEncoder
+from hmem_fast.encode.sentence_transformer import SentenceTransformerEncoder
+from hmem_fast.types import Encoder, TokenEncoder, TokenVectors
+
+__all__ = [
+    "Comparison",
+    "Encoder",
+    "ExportReport",
+    "FoundEncoder",
+    "HashingEncoder",
+    "OnnxEncoder",
+    "SentenceTransformerEncoder",
+    "TokenEncoder",
+    "TokenVectors",
+    "cache_dir",
+    "compare_with_sentence_transformers",
+    "export_onnx",
+    "find_encoders",
+    "resolve",
+]

