@@ -1,0 +1,75 @@
+"""How long storing and recalling take at 1,000 and 20,000 memories; every answer is checked.
+
+The hashing encoder stands in for a model, so that the memory is timed and not the encoder.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from hmem_fast.memory import Memory
+
+SIZES = [1_000, 20_000]
+
+
+def items(texts, size):
+    """Conversations of ten turns between two speakers."""
+    return [
+        {"text": text, "session": str(i // 10), "speaker": ("Ann", "Ben")[i % 2]} for i, text in enumerate(texts[:size])
+    ]
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def memory(request, texts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bench") / str(request.param)
+    with Memory.open(path, encoder="hashing", durability="none") as memory:
+        memory.store_many(items(texts, request.param))
+        yield memory
+
+
+@pytest.mark.parametrize("pipeline", ["default", "nearest", "bm25", "hopfield"])
+def test_recall(benchmark, memory, texts, pipeline):
+    wanted = texts[777]
+    assert benchmark(memory.recall, wanted, k=10, pipeline=pipeline)[0].text == wanted
+
+
+def test_recall_with_a_filter(benchmark, memory, texts):
+    hits = benchmark(memory.recall, texts[777], k=10, where={"speaker": "Ben", "session": [str(i) for i in range(90)]})
+    assert hits[0].text == texts[777]
+    assert {hit.speaker for hit in hits} == {"Ben"}
+
+
+def test_recall_of_a_ready_vector(benchmark, memory, texts):
+    from hmem_fast.encode import HashingEncoder
+
+    vector = HashingEncoder().encode([texts[777]])[0]
+    assert benchmark(memory.recall, vector, k=10)[0].text == texts[777]
+
+
+def test_store_one_more(benchmark, memory, texts):
+    new = iter(range(10**9))
+    memory_id = benchmark(lambda: memory.store(f"{texts[-1]} number {next(new)}", session="bench", speaker="Ann"))
+    assert memory.get(memory_id).text.startswith(texts[-1])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_store_many(benchmark, texts, tmp_path, size):
+    paths = (tmp_path / str(i) for i in range(100))
+
+    def fill():
+        with Memory.open(next(paths), encoder="hashing") as memory:
+            return len(memory.store_many(items(texts, size)))
+
+    assert benchmark.pedantic(fill, rounds=3) == size
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_open(benchmark, texts, tmp_path, size):
+    with Memory.open(tmp_path / "m", encoder="hashing", durability="none") as memory:
+        memory.store_many(items(texts, size))
+
+    def opened():
+        with Memory.open(tmp_path / "m", mode="r") as memory:
+            return len(memory)
+
+    assert benchmark.pedantic(opened, rounds=3) == size
