@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from hmem_fast.encode import HashingEncoder
+
 from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.evaluate import CachedEncoder, DataFile, Scored, load_locomo, make_result, run_locomo, write_result
 from hmem_fast.evaluate.locomo import METHODS, find_methods, first_questions

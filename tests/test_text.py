@@ -53,9 +53,11 @@ def test_other_languages_have_no_stop_words_of_their_own():
         assert language == "english" or kept
 
 
-def test_combining_accents_stay_with_their_letter():
-    decomposed = unicodedata.normalize("NFD", "café olé")
-    assert analyze(decomposed, stop_words=()) == ["cafe\u0301", "ole\u0301"]
+def test_the_way_a_character_is_written_makes_no_difference():
+    composed = "café naïve 12 fine"
+    assert analyze(unicodedata.normalize("NFD", composed), stop_words=()) == analyze(composed, stop_words=())
+    assert analyze("ｃａｆé naïve １２ ﬁne", stop_words=()) == analyze(composed, stop_words=())
+    assert analyze(unicodedata.normalize("NFD", composed), "char4") == analyze(composed, "char4")
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,8 @@ def cpu_model() -> str:
 
 
 def features() -> tuple[str, ...]:
-    """Instruction sets of this CPU that the compiled core can use."""
-    return tuple(core.cpu_features())
+    """Instruction sets that this CPU has, of those that the compiled core looks for."""
+    return tuple(name for name, there in core.cpu_features().items() if there)
 
 
 def _isa(problems: list[str]) -> dict[str, str]:

@@ -10,7 +10,9 @@ from typing import Any
 
 from hmem_fast.errors import InvalidValueError
 
-__all__ = ["add_json", "add_run_options", "at_least_one", "output_path", "text", "write_json"]
+__all__ = ["add_json", "add_run_options", "at_least_one", "output_path", "plot_path", "text", "write_json"]
+
+_PICTURES = (".png", ".svg", ".pdf")
 
 
 def text(given: str) -> str:
@@ -39,6 +41,14 @@ def output_path(given: str) -> Path:
         raise argparse.ArgumentTypeError(f"wanted a file in an existing folder, got {given!r}")
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"wanted a file, got the folder {given!r}")
+    return path
+
+
+def plot_path(given: str) -> Path:
+    """Read the name of a picture to write."""
+    path = output_path(given)
+    if path.suffix not in _PICTURES:
+        raise argparse.ArgumentTypeError(f"wanted a file that ends in {', '.join(_PICTURES)}, got {given!r}")
     return path
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import sqlite3
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -162,6 +163,6 @@ def _told(error: BaseException) -> tuple[str, int]:
         return str(error), 2 if cause is None or isinstance(cause, _BAD_INPUT) else 1
     if isinstance(error, HmemError):
         return str(error), 2 if isinstance(error, _BAD_INPUT) else 1
-    if isinstance(error, OSError | MemoryError):
+    if isinstance(error, OSError | MemoryError | sqlite3.Error):  # a full disk comes as one of these
         return str(error) or type(error).__name__, 1
     return f"{type(error).__name__}: {error} (a bug in hmem_fast; --debug shows where)", 1

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmem_fast.cli.argument import add_run_options, output_path, write_json
+from hmem_fast.cli.argument import add_run_options, plot_path, write_json
 from hmem_fast.cli.terminal import note, progress, table
 from hmem_fast.encode import resolve
 from hmem_fast.errors import InvalidValueError
@@ -29,10 +29,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--pipeline",
         metavar="P",
         nargs="+",
+        action="extend",
         help="rows to make (default: all): " + "; ".join(f"{method.name}: {method.about}" for method in METHODS),
     )
     parser.add_argument("--encoder", metavar="E", default="minilm", help="encoder (default: minilm)")
-    parser.add_argument("--conversations", metavar="ID", nargs="+", help="only these conversations, by sample_id")
+    parser.add_argument(
+        "--conversations", metavar="ID", nargs="+", action="extend", help="only these conversations, by sample_id"
+    )
     parser.add_argument(
         "--captions",
         action=argparse.BooleanOptionalAction,
@@ -40,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="whether captions of images are part of the turns' text (default: they are)",
     )
     add_run_options(parser)
-    parser.add_argument("--plot", metavar="OUT.png", type=output_path, help="also draw R@10 by method and category")
+    parser.add_argument("--plot", metavar="OUT.png", type=plot_path, help="also draw R@10 by method and category")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hmem_fast.cli.terminal import one_line
 from hmem_fast.memory import HitExplanation
 
 __all__ = ["print_reasons"]
@@ -14,7 +15,7 @@ def print_reasons(reason: HitExplanation, *, n_keys: int = 3, indent: str = "   
         parts = " + ".join(f"{name} {value:.4f}" for name, value in reason.parts.items())
         print(f"{indent}{reason.score:.4f} = {parts.replace('+ -', '- ')}")
     for key in reason.keys[:n_keys]:
-        shown = "a ready vector" if key.text is None else " ".join(key.text.split())
+        shown = "a ready vector" if key.text is None else one_line(key.text)
         print(f"{indent}{key.kind:<9} {key.score:.3f}  {shown}")
     if len(reason.keys) > n_keys:
         print(f"{indent}and {len(reason.keys) - n_keys} more keys")

@@ -11,7 +11,7 @@ from typing import Any
 from hmem_fast.cli.argument import add_json, at_least_one, text, write_json
 from hmem_fast.cli.item_file import parse_time
 from hmem_fast.cli.reason import print_reasons
-from hmem_fast.cli.terminal import note
+from hmem_fast.cli.terminal import note, one_line
 from hmem_fast.errors import InvalidValueError
 from hmem_fast.memory import Explanation, Hit, HitExplanation, Memory, Recall
 
@@ -78,7 +78,7 @@ def _print(recall: Recall) -> None:
     if recall.explanation is not None:
         asked = recall.explanation
         if asked.encoded is not None and asked.encoded != asked.query:
-            print(f"encoded as: {asked.encoded}")
+            print(f"encoded as: {one_line(asked.encoded)}")
         if asked.named:
             print(f"names:      {', '.join(asked.named)}")
         if asked.words:
@@ -89,7 +89,7 @@ def _print(recall: Recall) -> None:
         about = ", ".join(
             part for part in (hit.speaker, hit.session, hit.time and hit.time.isoformat(timespec="minutes")) if part
         )
-        print(f"{rank}. [{hit.id}] {hit.score:.3f}  {' '.join(hit.text.split())}" + (f"  ({about})" if about else ""))
+        print(f"{rank}. [{hit.id}] {hit.score:.3f}  {one_line(hit.text)}" + (f"  ({one_line(about)})" if about else ""))
         if hit.id in reasons:
             print_reasons(reasons[hit.id])
 

@@ -6,15 +6,17 @@ Rich draws tables and progress bars where it is installed; without it, and in pi
 from __future__ import annotations
 
 import io
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
-__all__ = ["can_show", "mark", "note", "prepare_streams", "progress", "table"]
+__all__ = ["can_show", "mark", "note", "one_line", "prepare_streams", "progress", "table"]
 
 _SECONDS_BETWEEN_UPDATES = 0.1
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def prepare_streams() -> None:
@@ -27,6 +29,11 @@ def prepare_streams() -> None:
 def note(text: str) -> None:
     """Say something beside the result."""
     print(text, file=sys.stderr, flush=True)
+
+
+def one_line(text: str) -> str:
+    """Bring a text that somebody else wrote onto one line, and keep it from steering the terminal."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", " ".join(text.split()))
 
 
 def can_show(text: str, stream: TextIO | None = None) -> bool:
@@ -108,10 +115,14 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
         return False
+    console = Console()
+    widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+    if sum(widths) + 3 * len(widths) > console.width:  # rich would cut cells short; plain lines wrap
+        return False
     drawn = Table(title=title, title_justify="left", box=SIMPLE_HEAD if can_show("─") else ASCII)
     for position, column in enumerate(columns):
         drawn.add_column(column, justify="right" if position else "left", no_wrap=True)
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+    console.print(drawn)
     return True

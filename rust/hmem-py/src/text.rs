@@ -10,7 +10,7 @@ use crate::guard;
 /// Parameters
 /// ----------
 /// text : str
-///     Any text; it is taken as it is written (no Unicode normalisation is applied).
+///     Any text; it is normalised (NFKC) first.
 /// analyzer : str
 ///     A language gives words: cut by the Unicode rules (UAX #29), in lower case, without stop words, each replaced by
 ///     its Snowball stem. The languages are ``"arabic"``, ``"danish"``, ``"dutch"``, ``"english"``, ``"finnish"``,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use rust_stemmers::{Algorithm, Stemmer};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::english;
@@ -54,7 +55,8 @@ pub enum StopWords {
     Given(Vec<String>),
 }
 
-/// Cuts text into terms. Text is taken as it is written: no Unicode normalisation is applied.
+/// Cuts text into terms. Text is brought into Unicode's form NFKC first, so that an accent written as a character of its
+/// own, a ligature, or a full-width digit makes no difference.
 ///
 /// * A language's name: words by the Unicode rules (UAX #29), in lower case, stop words left out, the rest replaced by
 ///   its Snowball stem. Numbers are words, and each character of a script without spaces is one. Typographic
@@ -144,10 +146,13 @@ impl Analyzer {
     }
 }
 
-/// In lower case, with one kind of apostrophe.
+/// Normalised, in lower case, with one kind of apostrophe.
 fn folded(text: &str) -> String {
-    let is_variant = |c| matches!(c, '\u{2018}' | '\u{2019}' | '\u{02BC}' | '\u{FF07}');
-    let lower = text.to_lowercase();
+    let is_variant = |c| matches!(c, '\u{2018}' | '\u{2019}' | '\u{02BC}');
+    let lower = match is_nfkc_quick(text.chars()) {
+        IsNormalized::Yes => text.to_lowercase(),
+        _ => text.nfkc().collect::<String>().to_lowercase(),
+    };
     if lower.contains(is_variant) { lower.replace(is_variant, "'") } else { lower }
 }
 
