@@ -7,8 +7,8 @@ What is known to be wrong with the file, and what is done about it:
 - a question may be left without evidence: it is dropped, and counted;
 - a session may have a time and no turns: it is not there.
 
-A turn may come with an image. The one who reads the conversation sees it; a memory of text gets its caption, behind
-the turn's own words: ``"Look at this! [image: a photo of a zebra]"``. The benchmark's own retrieval does likewise.
+A turn may come with an image. Whoever reads the conversation sees it; a memory of text gets its caption, behind the
+turn's own words: ``"Look at this! a photo of a zebra"``. The benchmark's own retrieval gives captions too.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _turns(place: _Place, conversation: Mapping[str, Any], *, captions: bool) ->
 
 
 def _with_caption(text: str, caption: object) -> str:
-    return f"{text} [image: {caption}]" if isinstance(caption, str) and caption.strip() else text
+    return f"{text} {caption}" if isinstance(caption, str) and caption.strip() else text
 
 
 def _evidence_ids(evidence: Sequence[object]) -> list[str]:
