@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hmem_fast.encode import HashingEncoder
 
+from hmem_fast.encode import HashingEncoder
 from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.evaluate import CachedEncoder, DataFile, Scored, load_locomo, make_result, run_locomo, write_result
 from hmem_fast.evaluate.locomo import METHODS, find_methods, first_questions
@@ -71,11 +71,17 @@ def file(tmp_path):
     return path
 
 
-def test_turns_keep_the_order_of_sessions_and_leave_captions_out(file):
-    (conversation,) = load_locomo(file)
+def test_turns_keep_the_order_of_sessions(file):
+    (conversation,) = load_locomo(file, captions=False)
     assert [t.dia_id for t in conversation.turns] == ["D1:1", "D1:2", "D1:3", "D2:1", "D10:1"]
     assert conversation.turns[0].text == "I adopted a parrot."
     assert [t.session for t in conversation.turns] == ["session_1"] * 3 + ["session_2", "session_10"]
+
+
+def test_captions_stand_behind_a_turn_s_own_words(file):
+    (conversation,) = load_locomo(file)
+    assert conversation.turns[0].text == "I adopted a parrot. [image: a photo of a zebra]"
+    assert conversation.turns[1].text == "What is its name?"
 
 
 def test_session_times_are_aware_and_in_utc(file):

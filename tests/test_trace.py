@@ -205,11 +205,12 @@ def test_many_memories_with_a_sample_for_the_moments(beta):
             assert bits(found) == bits(rebuilt.candidates(vector, ["appl", "fig"], n=n, allowed=ids))
 
 
-def test_scores_that_float32_cannot_tell_apart_are_ranked_in_float64():
+@pytest.mark.parametrize(("keys", "beta"), [(1, math.inf), (1, 20.0), (3, math.inf), (3, 20.0)])
+def test_scores_that_float32_cannot_tell_apart_are_ranked_in_float64(keys, beta):
     rng = np.random.default_rng(2)
     base = rng.standard_normal(64)
-    memories = {i: ((base + 1e-7 * rng.standard_normal((3, 64))).astype(np.float32), "") for i in range(500)}
-    index = built(memories, 64)
+    memories = {i: ((base + 1e-7 * rng.standard_normal((keys, 64))).astype(np.float32), "") for i in range(500)}
+    index = built(memories, 64, beta=beta)
     vector = (base + 0.5 * rng.standard_normal(64)).astype(np.float32)
     everything = index.candidates(vector, None, n=500)
     for n in (1, 10, 100):

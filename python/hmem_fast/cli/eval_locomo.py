@@ -36,6 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--conversations", metavar="ID", nargs="+", action="extend", help="only these conversations, by sample_id"
     )
+    parser.add_argument(
+        "--captions",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether captions of images are part of the turns' text (default: they are)",
+    )
     add_run_options(parser)
     parser.add_argument("--plot", metavar="OUT.png", type=plot_path, help="also draw R@10 by method and category")
 
@@ -46,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     methods = find_methods(arguments.pipeline)
     if arguments.plot is not None:
         check_plot()
-    every = load_locomo(arguments.data)
+    every = load_locomo(arguments.data, captions=arguments.captions)
     chosen = _chosen(every, arguments.conversations)
     pairs = first_questions(chosen, arguments.limit)
     encoder = resolve(arguments.encoder, threads=arguments.threads)
@@ -94,6 +100,7 @@ def _settings(
         "ranking_version": RANKING_VERSION,
         "pipelines": dict(methods),
         "conversations": list(used),
+        "captions": arguments.captions,
         "seed": arguments.seed,
         "threads": arguments.threads,
         "timed_k": TIMED_K,

@@ -5,8 +5,10 @@ What is known to be wrong with the file, and what is done about it:
 - an evidence string may hold several ids (``"D8:6; D9:17"``): it is split at spaces and semicolons;
 - an evidence id may name no turn (``"D"``, ``"D30:05"``): it is dropped, and counted;
 - a question may be left without evidence: it is dropped, and counted;
-- a session may have a time and no turns: it is not there;
-- a turn may come with an image: its caption is no part of what was said, and is not stored.
+- a session may have a time and no turns: it is not there.
+
+A turn may come with an image. The one who reads the conversation sees it; a memory of text gets its caption, behind
+the turn's own words: ``"Look at this! [image: a photo of a zebra]"``. The benchmark's own retrieval does likewise.
 """
 
 from __future__ import annotations
@@ -71,8 +73,15 @@ class Conversation:
     dropped_questions: int
 
 
-def load_locomo(path: str | Path) -> tuple[Conversation, ...]:
+def load_locomo(path: str | Path, *, captions: bool = True) -> tuple[Conversation, ...]:
     """Read a file in LoCoMo's format, ``.xz`` as it is.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    captions : bool
+        Whether captions of images are part of the turns' text.
 
     Raises
     ------
@@ -83,7 +92,8 @@ def load_locomo(path: str | Path) -> tuple[Conversation, ...]:
     if not isinstance(content, list) or not content:
         raise InvalidValueError(f"data: wanted {_WANTED}; {path} holds {_kind(content)}")
     conversations = tuple(
-        _conversation(_Place(path, f"conversation {position}"), item) for position, item in enumerate(content)
+        _conversation(_Place(path, f"conversation {position}"), item, captions=captions)
+        for position, item in enumerate(content)
     )
     names = [conversation.sample_id for conversation in conversations]
     if len(set(names)) < len(names):
@@ -121,9 +131,9 @@ class _Place:
         return value
 
 
-def _conversation(place: _Place, item: object) -> Conversation:
+def _conversation(place: _Place, item: object, *, captions: bool) -> Conversation:
     sample_id: str = place.get(item, "sample_id", str)
-    turns = _turns(place, place.get(item, "conversation", dict))
+    turns = _turns(place, place.get(item, "conversation", dict), captions=captions)
     there = {turn.dia_id for turn in turns}
     if len(there) < len(turns):
         raise InvalidValueError(f"data: {place.path}, {place.name}: wanted each dia_id once, got one twice")
@@ -140,7 +150,7 @@ def _conversation(place: _Place, item: object) -> Conversation:
     return Conversation(sample_id, turns, tuple(questions), dropped_evidence, dropped_questions)
 
 
-def _turns(place: _Place, conversation: Mapping[str, Any]) -> tuple[Turn, ...]:
+def _turns(place: _Place, conversation: Mapping[str, Any], *, captions: bool) -> tuple[Turn, ...]:
     numbers = sorted(int(found[1]) for name in conversation if (found := _SESSION.fullmatch(name)))
     turns = []
     for number in numbers:
@@ -149,10 +159,20 @@ def _turns(place: _Place, conversation: Mapping[str, Any]) -> tuple[Turn, ...]:
         written = conversation.get(f"{session}_date_time")
         time = parse_session_time(written) if isinstance(written, str) else None
         turns += [
-            Turn(at.get(turn, "dia_id", str), at.get(turn, "speaker", str), at.get(turn, "text", str), session, time)
+            Turn(
+                dia_id=at.get(turn, "dia_id", str),
+                speaker=at.get(turn, "speaker", str),
+                text=_with_caption(at.get(turn, "text", str), turn.get("blip_caption") if captions else None),
+                session=session,
+                time=time,
+            )
             for turn in place.get(conversation, session, list)
         ]
     return tuple(turns)
+
+
+def _with_caption(text: str, caption: object) -> str:
+    return f"{text} [image: {caption}]" if isinstance(caption, str) and caption.strip() else text
 
 
 def _evidence_ids(evidence: Sequence[object]) -> list[str]:

@@ -2,9 +2,9 @@
 
 use hmem_core::sparse::bm25::Bm25;
 use hmem_core::text::{Analyzer, StopWords};
-use pyo3::exceptions::PyUnicodeEncodeError;
+use pyo3::exceptions::{PyOverflowError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyString};
 
 use crate::convert::type_name;
 use crate::error::{DTypeError, IntoPyErr, InvalidValueError};
@@ -39,13 +39,17 @@ pub fn texts(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<String>> {
 
 /// A float, from any real number.
 pub fn number(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
-    let real = value.is_instance_of::<PyFloat>()
-        || value.is_instance_of::<PyInt>()
-        || value.hasattr("__float__")? && !value.is_instance_of::<PyString>();
-    if !real || value.is_instance_of::<PyBool>() {
-        return Err(DTypeError::new_err(format!("{name}: wanted a number, got {}", type_name(value))));
+    let wanted = || format!("{name}: wanted a number, got {}", type_name(value));
+    if value.is_instance_of::<PyBool>() || !value.hasattr("__float__")? {
+        return Err(DTypeError::new_err(wanted()));
     }
-    value.extract()
+    value.extract().map_err(|error: PyErr| {
+        if error.is_instance_of::<PyOverflowError>(value.py()) {
+            InvalidValueError::new_err(format!("{name}: {value} is outside the range of float64"))
+        } else {
+            DTypeError::new_err(wanted())
+        }
+    })
 }
 
 /// An analyzer by its name ("english" where none is given), with the given stop words or its own.
