@@ -503,9 +503,6 @@ def test_the_demo_says_why_and_counts_honestly(minilm_cache, tmp_path):
     assert "--store" in refused.err
 
 
-@pytest.mark.xfail(
-    reason="7 of 10: the questions were written before they were asked, and are not fitted to the answers"
-)
 def test_nine_of_the_demo_s_ten_answers_are_on_top(minilm_cache):
     assert hmem("demo", **minilm_cache).returncode == 0
 

@@ -193,7 +193,7 @@ class TestOpening:
 
     def test_a_file_where_a_folder_should_be(self, folder):
         folder.write_text("a file")
-        with pytest.raises(StoreCorruptError, match="wanted a folder"):
+        with pytest.raises(InvalidValueError, match="wanted a folder"):
             TraceStore(folder)
 
     def test_a_foreign_database_is_left_alone(self, folder):

@@ -115,7 +115,7 @@ class TraceStore:
     def _open_writer(self, file: Path, use_tables: Sequence[str]) -> None:
         folder = file.parent
         if folder.exists() and not folder.is_dir():
-            raise StoreCorruptError(f"path: wanted a folder, got a file: {folder}")
+            raise InvalidValueError(f"path: wanted a folder, got a file: {folder}")
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = WriterLock(folder)
         with _translated(folder):
