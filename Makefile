@@ -27,7 +27,7 @@ demo: $(STAMPS)/installed $(STAMPS)/weights
 	$(BIN)/hmem demo
 
 test: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test $(if $(filter 0,$(TORCH)),,$(STAMPS)/torch)
-	cargo test --quiet -p hmem-core
+	cargo test --quiet -p hmem-core --no-fail-fast
 	$(if $(filter 0,$(TORCH)),@echo "TORCH=0: the tests marked torch are left out")
 	$(BIN)/python -m pytest $(if $(filter 0,$(TORCH)),-m "not torch") $(PYTEST_ARGS)
 
@@ -60,7 +60,9 @@ $(STAMPS)/venv:
 
 $(STAMPS)/wheel: $(SOURCES) | $(STAMPS)/venv
 	@rm -rf dist/*.whl
-	$(BIN)/maturin build --release --quiet --interpreter $(BIN)/python --out dist
+	@echo "building the wheel"
+	@$(BIN)/maturin build --release --quiet --interpreter $(BIN)/python --out dist > $(STAMPS)/build.log 2>&1 \
+		|| { cat $(STAMPS)/build.log; exit 1; }
 	@touch $@
 
 $(STAMPS)/base: pyproject.toml | $(STAMPS)/wheel
