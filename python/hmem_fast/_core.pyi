@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from hmem_fast.types import Candidates, FloatArray, IdArray, Neighbours, ScoreArray, Settled
 
 __all__ = [
-    "__version__",
     "DenseIndex",
     "SparseIndex",
     "TextIndex",
     "TraceIndex",
+    "__version__",
     "analyze",
     "cpu_features",
     "energy",
