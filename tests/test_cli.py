@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_each_subcommand_has_help(command):
         (["eval", "locomo", "--data", "nowhere.json"], "wanted a LoCoMo file"),
         (["eval", "locomo", "--data", "nowhere.json", "--pipeline", "best"], "wanted some of nearest"),
         (["eval", "locomo", "--data", "d", "--plot", "p.txt"], "argument --plot: wanted a file that ends in .png"),
-        (["export-encoder", "--model", "nowhere", "--out", "o"], "--model: wanted minilm or the folder"),
+        (["export-encoder", "--model", "nowhere", "--out", "o"], "model: 'nowhere' is no known model"),
     ],
 )
 def test_wrong_usage_is_2_and_one_line(arguments, told, tmp_path):
@@ -525,6 +526,12 @@ def test_an_exported_encoder_can_be_used(minilm_source, tmp_path):
     assert done.returncode == 0, done.err
     (row,) = read_result(out, "export-encoder")["rows"]
     assert row["dim"] == 384
+    if find_spec("sentence_transformers") is None:
+        assert "cosine_min" not in row
+        assert "not compared" in done.err
+    else:
+        assert row["cosine_min"] > 0.99999
+        assert row["max_abs_difference"] < 1e-5
     assert hmem("store", tmp_path / "s", "a text", "--encoder", tmp_path / "model").out == "1\n"
 
 

@@ -169,9 +169,9 @@ def export_onnx(
 
 
 def compare_with_sentence_transformers(
-    folder: str | os.PathLike[str], source_folder: str | os.PathLike[str], texts: Sequence[str] | None = None
+    folder: str | os.PathLike[str], model: str | os.PathLike[str], texts: Sequence[str] | None = None
 ) -> Comparison:
-    """Encode texts with an export and with sentence-transformers, and say how far apart they are.
+    """Encode texts with an export and, by sentence-transformers, with the `model` it was made of; compare the vectors.
 
     Raises
     ------
@@ -182,8 +182,8 @@ def compare_with_sentence_transformers(
     if not sample:
         raise InvalidValueError("texts: wanted at least one to compare, got none")
     ours = OnnxEncoder(folder).encode(sample)
-    theirs = SentenceTransformerEncoder(source_folder).encode(sample)
-    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    theirs = SentenceTransformerEncoder(source_folder(model)).encode(sample)
+    lengths = np.linalg.norm(ours.astype(np.float64), axis=1) * np.linalg.norm(theirs.astype(np.float64), axis=1)
     cosines = np.einsum("nd,nd->n", ours, theirs, dtype=np.float64) / lengths
     return Comparison(
         texts=len(sample),
