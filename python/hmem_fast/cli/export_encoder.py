@@ -40,7 +40,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Export, print what was made, and how far it is from sentence-transformers."""
     started = time.perf_counter()
-    note(f"exporting {arguments.model}")
     report = export_onnx(arguments.model, arguments.out, precision=arguments.precision, replace=arguments.replace)
     row: dict[str, Any] = {**asdict(report), "folder": str(report.folder)}
     if not arguments.compare:

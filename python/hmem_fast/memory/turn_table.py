@@ -78,23 +78,21 @@ def text_before(
     connection: sqlite3.Connection, session: str, seq: int, without: AbstractSet[int] = frozenset()
 ) -> str | None:
     """Text of the turn that stands before place `seq`, as if the memories `without` were not there."""
+    # Read only as far as needed: no LIMIT, since `without` may be long.
     rows = connection.execute(
         "SELECT memory_id, text FROM turns JOIN memories USING (memory_id) "
-        "WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT ?",
-        (session, seq, 1 + len(without)),
+        "WHERE session = ? AND seq < ? ORDER BY seq DESC",
+        (session, seq),
     )
     return next((text for memory_id, text in rows if memory_id not in without), None)
 
 
-def following(
-    connection: sqlite3.Connection, session: str, seq: int, n: int, without: AbstractSet[int] = frozenset()
-) -> list[int]:
-    """Ids of the next `n` turns of a session, as if the memories `without` were not there."""
+def following(connection: sqlite3.Connection, session: str, seq: int, n: int) -> list[int]:
+    """Ids of the next `n` turns of a session."""
     rows = connection.execute(
-        "SELECT memory_id FROM turns WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?",
-        (session, seq, n + len(without)),
+        "SELECT memory_id FROM turns WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?", (session, seq, n)
     )
-    return [memory_id for (memory_id,) in rows if memory_id not in without][:n]
+    return [memory_id for (memory_id,) in rows]
 
 
 def windows(

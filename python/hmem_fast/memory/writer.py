@@ -7,7 +7,9 @@ are made before the transaction begins: nothing waits for the encoder.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from hmem_fast.errors import (
@@ -81,7 +83,7 @@ class Writer:
             if row is None or old is None:
                 raise UnknownIdError(f"id: there is no memory {memory_id}")
             before = None if row.session is None else turn_table.text_before(connection, row.session, row.seq)
-            near = [] if row.session is None else self._following(row, frozenset())
+            near = self._following(connection, row)
         row = replace(row, speaker=turn.speaker, time=turn.time)
         own = self._rekey(row, turn.text, before, turn.cues, self._store.keys([memory_id]))
         after = self._renew_contexts(near[:1], before=turn.text) if near and turn.text != old.text else []
@@ -97,16 +99,12 @@ class Writer:
     def forget(self, memory_ids: Sequence[int]) -> None:
         """Remove memories, with their keys and links, in one transaction."""
         gone = frozenset(memory_ids)
-        near: dict[int, None] = {}
-        rekeyed: list[_Rekeyed] = []
         with self._store.snapshot() as connection:
             rows = turn_table.read(connection, memory_ids)
             for memory_id in memory_ids:
                 if memory_id not in rows:
                     raise UnknownIdError(f"id: there is no memory {memory_id}")
-            for row in rows.values():
-                if row.session is not None:
-                    near.update(dict.fromkeys(self._following(row, gone)))
+            near = self._survivors_after(connection, rows.values(), gone)
             rekeyed = self._renew_contexts(near, without=gone)
         with self._store.transaction() as transaction:
             for memory_id in gone:
@@ -160,15 +158,27 @@ class Writer:
             return [], 0
         return self._recipe.pieces(text, speaker, cues, in_session=in_session, before=before)
 
-    def _following(self, row: TurnRow, without: frozenset[int]) -> list[int]:
+    def _following(self, connection: sqlite3.Connection, row: TurnRow) -> list[int]:
         """Turns whose keys or windows depend on a turn, the next one first."""
-        assert row.session is not None
-        with self._store.snapshot() as connection:
-            n = max(1, self._recipe.window_turns - 1)
-            return turn_table.following(connection, row.session, row.seq, n, without)
+        if row.session is None:
+            return []
+        return turn_table.following(connection, row.session, row.seq, max(1, self._recipe.window_turns - 1))
+
+    def _survivors_after(
+        self, connection: sqlite3.Connection, rows: Iterable[TurnRow], gone: AbstractSet[int]
+    ) -> list[int]:
+        """Turns that depend on one of `rows` and will still be there without `gone`."""
+        after: dict[int, list[int]] = {}
+        # From the last turn to the first: where the next turn goes too, what follows it is known already.
+        for row in sorted(rows, key=lambda row: -row.seq):
+            following = self._following(connection, row)
+            n = next((i for i, memory_id in enumerate(following) if memory_id in gone), len(following))
+            rest = after[following[n]] if n < len(following) else []
+            after[row.memory_id] = (following[:n] + rest)[: max(1, self._recipe.window_turns - 1)]
+        return list(dict.fromkeys(memory_id for survivors in after.values() for memory_id in survivors))
 
     def _renew_contexts(
-        self, memory_ids: Iterable[int], *, before: str | None = None, without: frozenset[int] = frozenset()
+        self, memory_ids: Iterable[int], *, before: str | None = None, without: AbstractSet[int] = frozenset()
     ) -> list[_Rekeyed]:
         """Make the keys of memories anew after the turn before them became `before`, or went with `without`."""
         memory_ids = list(memory_ids)
