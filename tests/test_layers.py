@@ -19,7 +19,7 @@ LAYERS = [
     {"encode"},
     {"store"},
     {"memory", "forecast", "classify", "oneshot", "cache"},
-    {"diagnosis"},
+    {"diagnosis", "data_file"},
     {"probe", "evaluate"},
     {"integrations"},
     {"cli"},

@@ -69,8 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _store(folder: Path) -> None:
     started = time.perf_counter()
-    with resources.as_file(resources.files("hmem_fast.cli") / _CONVERSATION) as path:
-        items = list(ItemFile(str(path)).items())
+    with (
+        resources.as_file(resources.files("hmem_fast.cli") / _CONVERSATION) as path,
+        ItemFile(str(path)).items() as read,
+    ):
+        items = list(read)
     with Memory.open(folder, encoder=_ENCODER) as memory, progress("storing") as show:
         memory.store_many(items, progress=lambda done: show(done, len(items)))
         info = memory.info()

@@ -15,7 +15,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the tasks and their arguments."""
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
     for name, (module, about) in _TASKS.items():
-        module.configure(tasks.add_parser(name, help=about, description=f"LoCoMo: {about}.", allow_abbrev=False))
+        module.configure(
+            tasks.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,19 +10,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hmem_fast.data_file import open_data
 from hmem_fast.errors import InvalidValueError
-from hmem_fast.evaluate.data_file import open_data
+from hmem_fast.memory import ITEM_FIELDS
 
 __all__ = ["ItemFile", "parse_time"]
 
-_FIELDS = ("text", "cues", "speaker", "session", "time", "metadata", "external_id")
+_FIELDS = tuple(name for name in ITEM_FIELDS if name not in {"vector", "vectors"})
 
 
 class ItemFile:
     """Reads items from JSON lines, and knows where it is.
 
-    An iteration over `items` ends at the first line that is no item, so that what stands before it can be stored;
-    `failure` then says what is wrong. Empty lines are passed over.
+    Empty lines are passed over. A line that is not an item raises InvalidValueError; `str()` of this object then names
+    the line.
 
     Parameters
     ----------
@@ -33,29 +34,27 @@ class ItemFile:
     ----------
     line : int
         The line that was read last; 0 before the first.
-    failure : InvalidValueError or None
-        Why the iteration ended before the file did.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.line = 0
-        self.failure: InvalidValueError | None = None
 
     def __str__(self) -> str:
         """Name the file and the line."""
         return f"{'stdin' if self.name == '-' else self.name}, line {self.line}"
 
-    def items(self) -> Iterator[dict[str, Any]]:
-        """Give the items, one a line."""
-        try:
-            with self._open() as file:
-                for raw in file:
-                    self.line += 1
-                    if raw.strip():
-                        yield self._parse(raw)
-        except InvalidValueError as error:
-            self.failure = error
+    @contextmanager
+    def items(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """Open the file, and give its items one a line."""
+        with self._open() as file:
+            yield self._parsed(file)
+
+    def _parsed(self, file: BinaryIO) -> Iterator[dict[str, Any]]:
+        for raw in file:
+            self.line += 1
+            if raw.strip():
+                yield self._parse(raw)
 
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:
@@ -69,19 +68,16 @@ class ItemFile:
         try:
             item = json.loads(raw.decode("utf-8-sig" if self.line == 1 else "utf-8"))
         except ValueError as error:
-            raise InvalidValueError(f"{self}: wanted a JSON object in UTF-8, got {_shown(raw)}: {error}") from None
+            raise InvalidValueError(f"wanted a JSON object in UTF-8, got {_shown(raw)}: {error}") from None
         if not isinstance(item, dict) or "text" not in item:
-            raise InvalidValueError(f'{self}: wanted a JSON object with "text", got {_shown(raw)}')
+            raise InvalidValueError(f'wanted a JSON object with "text", got {_shown(raw)}')
         unknown = [name for name in item if name not in _FIELDS]
         if unknown:
-            raise InvalidValueError(f"{self}: wanted the fields {', '.join(_FIELDS)}, got {unknown[0]!r}")
+            raise InvalidValueError(f"wanted the fields {', '.join(_FIELDS)}, got {unknown[0]!r}")
         # In JSON a field that is null is a field that was left out.
         given = {name: value for name, value in item.items() if value is not None or name == "text"}
         if isinstance(given.get("time"), str):
-            try:
-                given["time"] = parse_time(given["time"])
-            except InvalidValueError as error:
-                raise InvalidValueError(f"{self}: {error}") from None
+            given["time"] = parse_time(given["time"])
         return given
 
 

@@ -13,11 +13,9 @@ from hmem_fast.cli.item_file import parse_time
 from hmem_fast.cli.reason import print_reasons
 from hmem_fast.cli.terminal import note, one_line
 from hmem_fast.errors import InvalidValueError
-from hmem_fast.memory import Explanation, Hit, HitExplanation, Memory, Recall
+from hmem_fast.memory import PIPELINES, Explanation, Hit, HitExplanation, Memory, Recall
 
 __all__ = ["configure", "run"]
-
-_PIPELINES = ("default", "nearest", "bm25", "hopfield")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         'read as JSON where it is some (2024 is a number, "2024" in quotes a text); time=START..END, either side may '
         "be left out, takes ISO times with a zone or seconds",
     )
-    parser.add_argument("--pipeline", metavar="P", choices=_PIPELINES, default="default", help=", ".join(_PIPELINES))
+    parser.add_argument(
+        "--pipeline", metavar="P", choices=tuple(PIPELINES), default="default", help=", ".join(PIPELINES)
+    )
     parser.add_argument("--explain", action="store_true", help="say why each hit was found")
     add_json(parser)
 

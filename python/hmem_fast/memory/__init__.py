@@ -5,6 +5,7 @@ from __future__ import annotations
 from hmem_fast.memory.keys import KeyRecipe
 from hmem_fast.memory.memory import Memory
 from hmem_fast.memory.pipeline import (
+    PIPELINES,
     DefaultPipeline,
     HopfieldPipeline,
     NearestPipeline,
@@ -15,8 +16,11 @@ from hmem_fast.memory.pipeline import (
 )
 from hmem_fast.memory.reader import RANKING_VERSION
 from hmem_fast.memory.result import Explanation, Hit, HitExplanation, KeyMatch, Recall, Record, StoreInfo
+from hmem_fast.memory.turn import ITEM_FIELDS
 
 __all__ = [
+    "ITEM_FIELDS",
+    "PIPELINES",
     "RANKING_VERSION",
     "DefaultPipeline",
     "Explanation",

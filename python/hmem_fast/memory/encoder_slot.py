@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hmem_fast.encode import resolve
-from hmem_fast.errors import EncoderMismatchError, NoEncoderError, ShapeError
+from hmem_fast.errors import EncoderMismatchError, InvalidValueError, NoEncoderError, ShapeError
 from hmem_fast.types import Encoder, FloatArray
 
 __all__ = ["EncoderSlot"]
@@ -70,7 +70,7 @@ class EncoderSlot:
         if vectors.shape != (len(texts), self.dim):
             raise ShapeError(f"encoder: wanted shape ({len(texts)}, {self.dim}), got {vectors.shape}")
         if not np.isfinite(vectors).all():
-            raise ShapeError(f"encoder: {encoder.producer} gave NaN or an infinity")
+            raise InvalidValueError(f"encoder: wanted finite vectors, {encoder.producer} gave NaN or an infinity")
         return vectors
 
 

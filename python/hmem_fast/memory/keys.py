@@ -44,6 +44,7 @@ class KeyRecipe:
     analyzer: str = "english"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", tuple(self.keys))  # a list would make the recipe mutable
         unknown = [kind for kind in self.keys if kind not in KEY_KINDS]
         if unknown:
             raise InvalidValueError(f"keys: wanted some of {', '.join(KEY_KINDS)}, got {unknown[0]!r}")

@@ -7,8 +7,8 @@ import os
 from typing import Any, Final, Literal
 
 from hmem_fast.core import TraceIndex
-from hmem_fast.encode import resolve
-from hmem_fast.errors import DTypeError, InvalidValueError, ShapeError
+from hmem_fast.encode import recorded_name, resolve
+from hmem_fast.errors import DTypeError, InvalidValueError, ShapeError, StoreNotFoundError
 from hmem_fast.memory.encoder_slot import EncoderSlot, check_space
 from hmem_fast.memory.keys import KeyRecipe
 from hmem_fast.memory.turn_table import TURN_TABLES
@@ -51,18 +51,20 @@ def open_parts(
     store = TraceStore(folder, mode=mode, durability=durability, use_tables=TURN_TABLES)
     try:
         recorded = store.properties()
-        if not recorded:
-            slot = slot or _new_slot(encoder, dim)
-            recipe = recipe or KeyRecipe()
-            _record(store, slot, recipe)
-            return store, slot, recipe
-        return store, _recorded_slot(recorded, encoder, dim), _recorded_recipe(recorded, recipe)
+        if recorded:
+            return store, _recorded_slot(recorded, encoder, dim), _recorded_recipe(recorded, recipe)
+        slot = slot or _new_slot(encoder, dim)
+        recipe = recipe or KeyRecipe()
+        _record(store, slot, recipe)
     except BaseException:
         store.close()
         raise
+    return store, slot, recipe
 
 
 def _record(store: TraceStore, slot: EncoderSlot, recipe: KeyRecipe) -> None:
+    if store.mode == "r":
+        raise StoreNotFoundError(f'path: the store at {store.path} was never finished; open it once with mode="w"')
     store.set_properties({"encoder": slot.name, "space_id": slot.space_id, "dim": slot.dim, "recipe": recipe.to_json()})
 
 
@@ -73,7 +75,7 @@ def _new_slot(encoder: Wanted, dim: int | None) -> EncoderSlot:
         TraceIndex(dim)  # refuses a width that no index can have
         return EncoderSlot(name=None, encoder=None, space_id=None, dim=dim, waived=True)
     wanted = encoder if isinstance(encoder, str | Encoder) else DEFAULT_ENCODER
-    name = wanted if isinstance(wanted, str) else None
+    name = recorded_name(wanted) if isinstance(wanted, str) else None
     found = resolve(wanted)
     _check_dim(dim, found.dim)
     return EncoderSlot(name=name, encoder=found, space_id=found.space_id, dim=found.dim)
@@ -88,7 +90,8 @@ def _recorded_slot(recorded: dict[str, Any], encoder: Wanted, dim: int | None) -
         return EncoderSlot(name=None, encoder=None, space_id=space_id, dim=held, waived=True)
     found = resolve(encoder)
     check_space(found, space_id, held)
-    return EncoderSlot(name=encoder if isinstance(encoder, str) else None, encoder=found, space_id=space_id, dim=held)
+    name = recorded_name(encoder) if isinstance(encoder, str) else None
+    return EncoderSlot(name=name, encoder=found, space_id=space_id, dim=held)
 
 
 def _recorded_recipe(recorded: dict[str, Any], wanted: KeyRecipe | None) -> KeyRecipe:

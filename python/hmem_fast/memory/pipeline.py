@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmem_fast.core import settle
-from hmem_fast.errors import InvalidValueError
+from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.memory.live_index import LiveIndex
 from hmem_fast.memory.name import first_person, named_in
 from hmem_fast.types import FloatArray, IdArray
 
 __all__ = [
+    "PIPELINES",
     "DefaultPipeline",
     "HopfieldPipeline",
     "NearestPipeline",
@@ -126,6 +127,13 @@ class DefaultPipeline:
     first_person: bool = True
     candidates: int = 200
 
+    def __post_init__(self) -> None:
+        for name in ("energy_weight", "words_weight", "speaker_bonus"):
+            if not math.isfinite(getattr(self, name)):
+                raise InvalidValueError(f"{name}: wanted a finite number, got {getattr(self, name)}")
+        _check_beta(self.beta)
+        _check_count("candidates", self.candidates)
+
     def rank(self, question: Question) -> Ranking:
         """Rank the candidates of both kinds by the weighted sum."""
         index, text = question.index, question.text
@@ -201,35 +209,42 @@ class HopfieldPipeline:
     beta: float = 16.0
     steps: int = 3
 
+    def __post_init__(self) -> None:
+        _check_beta(self.beta)
+        _check_count("n_nearest", self.n_nearest)
+        if self.steps < 0:
+            raise InvalidValueError(f"steps: wanted 0 or more, got {self.steps}")
+
     def rank(self, question: Question) -> Ranking:
-        """Rank the nearest by their similarity to the settled query."""
+        """Rank the nearest by their similarity to the settled query; all others stand below, in their old order."""
         traces = question.index.traces
         vector = question.to_vector()
-        found = traces.candidates(vector, None, allowed=question.allowed, n=self.n_nearest, beta=math.inf)
-        _, key_ids, vectors = traces.vectors(found.ids)
-        has_key = np.isin(found.best_key, key_ids)
+        n = max(self.n_nearest, question.k)
+        found = traces.candidates(vector, None, allowed=question.allowed, n=n, beta=math.inf)
+        nearest = Ranking(found.ids, found.energy, vector=vector, encoded=question.text).best_first()
+        first = nearest.ids[: self.n_nearest]
+        if not len(first):
+            return nearest
+        _, key_ids, vectors = traces.vectors(first)
         row_of = {int(key_id): row for row, key_id in enumerate(key_ids)}
-        ids = found.ids[has_key]
-        patterns = vectors[[row_of[int(key_id)] for key_id in found.best_key[has_key]]]
-        if not len(ids):
-            return Ranking(ids, np.zeros(0), vector=vector, encoded=question.text)
+        best_key = dict(zip(found.ids.tolist(), found.best_key.tolist(), strict=True))
+        patterns = vectors[[row_of[best_key[memory_id]] for memory_id in first.tolist()]]
         settled = settle(vector, patterns, beta=self.beta, steps=self.steps)
-        scores = (patterns @ settled.vector).astype(np.float64)
-        return Ranking(ids, scores, parts={"settled": scores}, vector=vector, encoded=question.text)
+        # Cosines lie within [-1, 1]: two less puts every other memory below those that took part.
+        is_first = np.isin(nearest.ids, first)
+        scores = nearest.scores - 2.0
+        scores[is_first] = patterns @ settled.vector
+        return replace(nearest, scores=scores, parts={"settled": scores})
 
 
-_PIPELINES: Mapping[str, Pipeline] = {
-    pipeline.name: pipeline for pipeline in (DefaultPipeline(), NearestPipeline(), WordsPipeline(), HopfieldPipeline())
-}
+def _check_beta(beta: float) -> None:
+    if not beta > 0:
+        raise InvalidValueError(f"beta: wanted more than 0, got {beta}")
 
 
-def find_pipeline(pipeline: str | Pipeline) -> Pipeline:
-    """Give the pipeline of that name; a pipeline object is given back."""
-    if not isinstance(pipeline, str):
-        return pipeline
-    if pipeline not in _PIPELINES:
-        raise InvalidValueError(f"pipeline: wanted {', '.join(map(repr, _PIPELINES))} or an object, got {pipeline!r}")
-    return _PIPELINES[pipeline]
+def _check_count(argument: str, count: int) -> None:
+    if count < 1:
+        raise InvalidValueError(f"{argument}: wanted 1 or more, got {count}")
 
 
 def z_scores(scores: Scores, mean: float, deviation: float) -> Scores:
@@ -237,3 +252,20 @@ def z_scores(scores: Scores, mean: float, deviation: float) -> Scores:
     if deviation == 0:
         return np.zeros(len(scores))
     return np.where(np.isfinite(scores), (scores - mean) / deviation, 0.0)
+
+
+#: The pipelines that have a name.
+PIPELINES: Mapping[str, Pipeline] = {
+    pipeline.name: pipeline for pipeline in (DefaultPipeline(), NearestPipeline(), WordsPipeline(), HopfieldPipeline())
+}
+
+
+def find_pipeline(pipeline: str | Pipeline) -> Pipeline:
+    """Give the pipeline of that name; a pipeline object is given back."""
+    if not isinstance(pipeline, str):
+        if isinstance(pipeline, type) or not callable(getattr(pipeline, "rank", None)):
+            raise DTypeError(f"pipeline: wanted a name or an object with rank(question), got {pipeline!r}")
+        return pipeline
+    if pipeline not in PIPELINES:
+        raise InvalidValueError(f"pipeline: wanted {', '.join(map(repr, PIPELINES))} or an object, got {pipeline!r}")
+    return PIPELINES[pipeline]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time as clock
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -27,6 +27,9 @@ __all__ = ["RANKING_VERSION", "Reader"]
 #: Version of the default ranking; stands in every recall, moves apart from those of the package and the file format.
 RANKING_VERSION = 1
 
+#: How often a recall is tried while others change what it finds.
+_ATTEMPTS = 4
+
 #: Filters whose ids are kept.
 _MAX_FILTERS = 64
 
@@ -45,10 +48,17 @@ class Reader:
     ) -> Recall:
         """Do what `Memory.recall` says."""
         chosen = find_pipeline(pipeline)
+        for _ in range(_ATTEMPTS - 1):
+            # Between two looks at the index another thread may have changed or forgotten a candidate: look again.
+            with suppress(KeyError):
+                return self._recall(query, k, where, explain=explain, chosen=chosen)
+        return self._recall(query, k, where, explain=explain, chosen=chosen)
+
+    def _recall(
+        self, query: str | FloatArray, k: int, where: Where | None, *, explain: bool, chosen: Pipeline
+    ) -> Recall:
         timer = _Timer()
         question = self._question(query, k, where, timer)
-        if not len(self._index):
-            return Recall((), ranking_version=RANKING_VERSION)
         ranking = chosen.rank(question).best_first()
         timer.stop("rank")
         hits = self._hits(ranking.ids, ranking.scores, question.k)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
+
+import numpy as np
 
 from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.memory.turn import to_seconds
@@ -71,6 +74,12 @@ def _time_range(value: object, conditions: list[str], parameters: list[Any]) -> 
 
 
 def _scalar(name: str, value: object) -> str | int | float | None:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidValueError(f"where: {name}: wanted a finite number, got {value}")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise InvalidValueError(f"where: {name}: wanted a number of 64 bits, got {value}")
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):

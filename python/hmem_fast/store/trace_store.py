@@ -78,7 +78,7 @@ class TraceStore:
             raise InvalidValueError(f'mode: wanted "r" or "w", got {mode!r}')
         if durability not in _SYNCHRONOUS:
             raise InvalidValueError(f'durability: wanted "power", "process" or "none", got {durability!r}')
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else Path(os.fsdecode(path)).absolute()
         self.mode: Mode = mode
         self.durability: Durability = durability
         self._process = os.getpid()
@@ -110,7 +110,12 @@ class TraceStore:
             raise StoreNotFoundError(f"path: there is no hmem_fast store at {self.path}")
         with _translated(self.path):
             self._reader = _connect(_read_uri(file))
-            schema.check_readable(schema.version_of(self._reader))
+            version = schema.version_of(self._reader)
+            schema.check_readable(version)
+            if version == 0:
+                raise StoreNotFoundError(
+                    f"path: the store at {self.path} is empty; its writer never finished making it"
+                )
 
     def _open_writer(self, file: Path, use_tables: Sequence[str]) -> None:
         folder = file.parent
