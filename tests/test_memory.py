@@ -35,6 +35,13 @@ TALK = [
 ]
 
 
+def nested(levels):
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 @pytest.fixture(params=["disk", "memory"])
 def memory(request, tmp_path):
     path = ":memory:" if request.param == "memory" else tmp_path / "m.hmem"
@@ -251,6 +258,8 @@ class TestWhere:
             ({"day": 99}, set()),
             ({"no such name": 1}, set()),
             ({"speaker": []}, set()),
+            ({"day": np.int64(7)}, {7}),
+            ({"session": ["s0\0", "s1\0"]}, set()),
         ],
     )
     @pytest.mark.parametrize("pipeline", ["default", "nearest", "bm25", "hopfield"])
@@ -284,6 +293,10 @@ class TestWhere:
             ({"day": {"gt": 3}}, DTypeError),
             ({"speaker": ["Ann", None]}, InvalidValueError),
             ({3: "x"}, DTypeError),
+            ({"day": float("nan")}, InvalidValueError),
+            ({"day": [float("inf")]}, InvalidValueError),
+            ({"day": 10**30}, InvalidValueError),
+            ({"day": list(range(30_001))}, InvalidValueError),
             ({"speaker": "\ud800"}, InvalidValueError),
         ],
     )
@@ -347,6 +360,26 @@ class TestChanging:
     def test_update_of_what_is_not_there(self, talk):
         with pytest.raises(UnknownIdError, match="999"):
             talk.update(999, text="x")
+
+    def test_ids_of_numpy_are_ids(self, talk):
+        memory_id = np.int64(talk.ids[4])
+        talk.update(memory_id, text="My brother breeds llamas.")
+        assert talk.get(memory_id).text == "My brother breeds llamas."
+        assert memory_id in talk
+        assert True not in talk
+        talk.forget(memory_id)
+
+    def test_update_keeps_the_time_to_the_last_bit(self, memory):
+        memory_id = memory.store("x", time=0.1234567891)
+        memory.update(memory_id, text="y")
+        assert [hit.id for hit in memory.recall("y", where={"time": (0.1234567891, 0.1234567892)})] == [memory_id]
+
+    def test_many_turns_of_a_session_go_at_once(self, memory):
+        ids = memory.store_many({"text": f"note {i}. Why {i}?", "session": "s"} for i in range(3_000))
+        memory.forget(ids[1:-1])
+        last = memory.recall("note 2999", k=1, explain=True)
+        assert last[0].id == ids[-1]
+        assert "Why 0? note 2999." in [key.text for key in last.explanation.hits[0].keys]
 
 
 class TestWithoutAnEncoder:
@@ -485,6 +518,39 @@ class TestEncoders:
                 memory.store("x")
             assert len(memory) == 0
 
+    def test_forgetting_goes_on_when_the_encoder_fails(self, tmp_path):
+        class Moody(HashingEncoder):
+            fails = False
+
+            def encode(self, texts):
+                if self.fails:
+                    raise RuntimeError("out of order")
+                return super().encode(texts)
+
+        encoder = Moody()
+        with Memory.open(tmp_path / "m", encoder=encoder) as memory:
+            ids = memory.store_many(
+                {"text": text, "session": "s"}
+                for text in ("Where were you?", "In a hut. It rained.", "Alone?", "No.", "Oh.")
+            )
+            encoder.fails = True
+            memory.forget(ids[0])
+            assert ids[0] not in memory
+            assert memory.info().stale_keys > 0
+            with pytest.raises(RuntimeError, match="out of order"):
+                memory.update(ids[4], text="new text")
+            encoder.fails = False
+            memory.renew()
+            assert memory.info().stale_keys == 0
+
+    def test_a_path_to_an_encoder_is_recorded_from_the_root(self, minilm, tmp_path, monkeypatch):
+        monkeypatch.chdir(minilm.parent)
+        with Memory.open(tmp_path / "m", encoder=minilm.name) as memory:
+            memory.store("bees")
+        monkeypatch.chdir(tmp_path)
+        with Memory.open(tmp_path / "m") as memory:
+            assert memory.recall("insects")[0].text == "bees"
+
     def test_a_missing_model_leaves_no_store_behind(self, tmp_path):
         with pytest.raises(HmemError):
             Memory.open(tmp_path / "m", encoder="no-such-encoder")
@@ -530,6 +596,16 @@ class TestBadInput:
             ({"text": "x", "metadata": {"a": {1, 2}}}, DTypeError, "metadata"),
             ({"text": "x", "metadata": {"a": float("inf")}}, InvalidValueError, "metadata"),
             ({"text": "x", "metadata": {"a": "\ud800"}}, InvalidValueError, "metadata"),
+            ({"text": "x", "metadata": {"a": "b\0c"}}, InvalidValueError, "metadata"),
+            ({"text": "x", "metadata": {"a": nested(65)}}, InvalidValueError, "metadata"),
+            ({"text": "x", "metadata": {"a": nested(5000)}}, InvalidValueError, "metadata"),
+            ({"text": "x", "time": datetime.max.replace(tzinfo=UTC)}, InvalidValueError, "time"),
+            (
+                {"text": "x", "time": datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))},
+                InvalidValueError,
+                "time",
+            ),
+            ({"text": "x", "cues": ["y" * (1 << 20) + "z"]}, InvalidValueError, "cues"),
             ({"text": "x", "external_id": 3}, DTypeError, "external_id"),
             ({"text": "x", "vector": np.ones(384)}, InvalidValueError, "vector"),
         ],
@@ -563,6 +639,8 @@ class TestBadInput:
             ({"query": "x", "k": 1.5}, DTypeError, "k"),
             ({"query": "x", "k": True}, DTypeError, "k"),
             ({"query": "x", "pipeline": "best"}, InvalidValueError, "pipeline"),
+            ({"query": "x", "pipeline": 5}, DTypeError, "pipeline"),
+            ({"query": "x", "pipeline": DefaultPipeline}, DTypeError, "pipeline"),
             ({"query": np.ones(384), "pipeline": "bm25"}, InvalidValueError, "query"),
         ],
     )
@@ -626,6 +704,55 @@ class TestLife:
             ):
                 with pytest.raises(ReadOnlyError):
                     write()
+
+    def test_closing_beside_recalls_is_told_and_crashes_nothing(self, tmp_path):
+        for _ in range(5):
+            memory = Memory.open(tmp_path / "m", encoder="hashing")
+            memory.store_many(TALK)
+            ended = []
+
+            def ask(memory=memory, ended=ended):
+                try:
+                    while True:
+                        memory.recall("bees", k=50)
+                except ClosedError:
+                    ended.append("told")
+
+            threads = [threading.Thread(target=ask) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            memory.close()
+            for thread in threads:
+                thread.join()
+            assert ended == ["told", "told"]
+
+    def test_recalls_beside_changes_find_only_what_fits(self, tmp_path):
+        with Memory.open(tmp_path / "m", encoder="hashing", durability="none") as memory:
+            ids = memory.store_many(
+                {"text": f"note {i} about bees", "speaker": f"s{i % 3}", "session": "s"} for i in range(60)
+            )
+            done = threading.Event()
+            errors = []
+
+            def ask(options):
+                try:
+                    while not done.is_set():
+                        for hit in memory.recall("a note about bees", k=30, **options):
+                            assert hit.speaker == "s1" or "where" not in options
+                except BaseException as error:  # noqa: BLE001 - handed to the main thread
+                    errors.append(error)
+
+            asked = [{"where": {"speaker": "s1"}}, {"explain": True}, {"pipeline": "hopfield"}]
+            threads = [threading.Thread(target=ask, args=(options,)) for options in asked]
+            for thread in threads:
+                thread.start()
+            for turn, memory_id in enumerate(ids * 3):
+                memory.update(memory_id, speaker=f"s{turn % 3}", text=f"note {turn} about bees")
+            memory.forget(ids)
+            done.set()
+            for thread in threads:
+                thread.join()
+            assert errors == []
 
     def test_info_tells_what_is_held(self, talk):
         info = talk.info()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -185,7 +186,77 @@ class TestProcesses:
             assert store.count() == 80
 
 
+class TestInterrupts:
+    """An interrupt may fall between any two instructions; the next use must find everything in order."""
+
+    @pytest.mark.parametrize("in_memory", [True, False])
+    def test_a_transaction_that_was_left_open_is_undone(self, folder, in_memory):
+        with TraceStore(None if in_memory else folder) as store:
+            add(store, "kept")
+            for connection in {store._writer, store._reader}:
+                connection._connection.execute("BEGIN")
+            assert store.count() == 1
+            add(store, "also kept")
+            assert store.count() == 2
+
+    def test_interrupts_at_random_leave_a_working_store(self, folder):
+        class Interrupt(BaseException):
+            pass
+
+        def interrupt(*_):
+            raise Interrupt
+
+        with TraceStore(folder, durability="none") as store:
+            kept = 0
+            before = signal.signal(signal.SIGALRM, interrupt)
+            try:
+                for i in range(300):
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, 0.00002 * (1 + i % 40))
+                        while True:
+                            add(store, "x")
+                            kept += 1
+                            store.count()
+                    except Interrupt:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+            assert store.count() >= kept
+            add(store, "last")
+            assert store.memories(store.memory_ids()).keys() == set(store.memory_ids())
+
+
 class TestOpening:
+    def test_a_reader_of_a_store_that_was_never_made(self, folder):
+        folder.mkdir()
+        (folder / "truth.sqlite3").touch()
+        with pytest.raises(StoreNotFoundError, match="never finished"):
+            TraceStore(folder, mode="r")
+
+    def test_a_failed_opening_gives_the_lock_up(self, folder, monkeypatch):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            with pytest.raises(OSError, match="No space"):
+                TraceStore(folder)
+        TraceStore(folder).close()
+
+    def test_a_reader_that_may_not_write_beside_the_file_follows_it_all_the_same(self, folder, monkeypatch):
+        with TraceStore(folder) as store:
+            add(store, "a")
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with TraceStore(folder, mode="r") as reader:
+            version = reader.data_version()
+            assert reader.count() == 1
+            with TraceStore(folder) as writer:
+                add(writer, "b")
+                assert reader.count() == 2
+            assert reader.count() == 2
+            assert reader.data_version() != version
+
     def test_a_reader_needs_a_store(self, folder):
         with pytest.raises(StoreNotFoundError, match="no hmem_fast store"):
             TraceStore(folder, mode="r")

@@ -12,7 +12,7 @@ from hmem_fast.types import Candidates
 from strategies import bm25, float64_scores, float_rows
 
 DIM = 3
-BETA = 20.0
+BETA = 12.0
 WORDS = ["apple", "pear", "plum", "fig", "nut", "quince", "lime"]
 
 
@@ -271,7 +271,7 @@ def test_a_memory_put_again_is_replaced():
     assert index.vectors([1])[1].tolist() == []
     assert 1 in index
     assert 3 not in index
-    assert repr(index) == "TraceIndex(dim=3, beta=20.0, analyzer='english', k1=1.2, b=0.5, n=2)"
+    assert repr(index) == "TraceIndex(dim=3, beta=12.0, analyzer='english', k1=1.2, b=0.5, n=2)"
 
 
 def test_words_are_cut_by_the_analyzer_of_the_index():

@@ -110,7 +110,7 @@ class TraceIndex:
         cls,
         dim: int,
         *,
-        beta: float = 20.0,
+        beta: float = 12.0,
         analyzer: str = "english",
         stop_words: Iterable[str] | None = None,
         k1: float = 1.2,

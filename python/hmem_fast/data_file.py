@@ -25,16 +25,18 @@ def open_data(path: str | Path, *, wanted: str = "a file", argument: str = "data
     """
     path = Path(path)
     try:
-        with path.open("rb") as raw:
-            if path.suffix == ".xz":
-                with lzma.open(raw) as decompressed:
-                    yield cast("BinaryIO", decompressed)
-            else:
-                yield raw
+        raw = path.open("rb")
     except OSError as error:
         raise InvalidValueError(f"{argument}: wanted {wanted}; {path}: {error.strerror or error}") from error
-    except (lzma.LZMAError, EOFError) as error:
-        raise InvalidValueError(f"{argument}: wanted {wanted}; {path} is no sound .xz file: {error}") from error
+    with raw:
+        if path.suffix != ".xz":
+            yield raw
+            return
+        try:
+            with lzma.open(raw) as decompressed:
+                yield cast("BinaryIO", decompressed)
+        except (lzma.LZMAError, EOFError) as error:
+            raise InvalidValueError(f"{argument}: wanted {wanted}; {path} is not a sound .xz file: {error}") from error
 
 
 def read_json(path: str | Path, *, wanted: str = "a JSON file", argument: str = "data") -> object:

@@ -8,6 +8,7 @@ what was wanted: ``queries: wanted shape (m, 384), got (2, 768)``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 __all__ = [
     "ClosedError",
@@ -25,6 +26,7 @@ __all__ = [
     "ReadOnlyError",
     "ShapeError",
     "StoreCorruptError",
+    "StoreIOError",
     "StoreLockedError",
     "StoreManyError",
     "StoreNotFoundError",
@@ -113,6 +115,10 @@ class StoreCorruptError(HmemError, RuntimeError):
     """A stored row does not match its checksum, or the file is not a store."""
 
 
+class StoreIOError(HmemError, OSError):
+    """The disk is full, a file cannot be opened, or the system refused to read or write it."""
+
+
 class StoreManyError(HmemError, ValueError):
     """`Memory.store_many` stopped at an item; what was committed before it stays.
 
@@ -128,3 +134,7 @@ class StoreManyError(HmemError, ValueError):
         super().__init__(message)
         self.ids = tuple(ids)
         self.position = position
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let the error travel between processes, keyword arguments and all."""
+        return partial(type(self), ids=self.ids, position=self.position), self.args

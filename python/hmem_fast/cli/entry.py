@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from types import ModuleType
 from typing import NoReturn
 
@@ -81,6 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         The arguments behind the program's name; those of the process by default.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdout is None or sys.stderr is None:
+        # Started with a closed stream: what nobody can read goes nowhere.
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, ExitStack() as streams:  # noqa: PTH123 - no Path needed
+            if sys.stdout is None:
+                streams.enter_context(redirect_stdout(nowhere))
+            if sys.stderr is None:
+                streams.enter_context(redirect_stderr(nowhere))
+            return main(arguments)
     prepare_streams()
     debug = "--debug" in arguments
     try:

@@ -140,7 +140,8 @@ def _conversation(place: _Place, item: object, *, captions: bool) -> Conversatio
     questions, dropped_evidence, dropped_questions = [], 0, 0
     for position, question in enumerate(place.get(item, "qa", list)):
         at = _Place(place.path, f"{place.name}, question {position}")
-        named = _evidence_ids(place.get(question, "evidence", list) if "evidence" in question else [])
+        at.get(question, "question", str)
+        named = _evidence_ids(at.get(question, "evidence", list) if "evidence" in question else [])
         evidence = tuple(name for name in named if name in there)
         dropped_evidence += len(named) - len(evidence)
         if evidence:

@@ -18,6 +18,9 @@ from hmem_fast.memory.turn import MAX_KEYS
 
 __all__ = ["KEY_KINDS", "KeyRecipe", "is_question", "split_sentences", "with_speaker"]
 
+#: Questions that a turn takes over from the one before it, the last ones: the rest must leave room for its own keys.
+_MAX_QUESTIONS = 4
+
 #: Kinds that a recipe may ask for. Cues and ready vectors are keys in any recipe.
 KEY_KINDS = ("turn", "context", "sentences", "questions")
 
@@ -85,7 +88,7 @@ class KeyRecipe:
         own = split_sentences(text)
         if in_session:
             own = _without_last_questions(own)
-        asked = [sentence for sentence in split_sentences(before or "") if is_question(sentence)]
+        asked = [sentence for sentence in split_sentences(before or "") if is_question(sentence)][-_MAX_QUESTIONS:]
         wanted = [("cue", cue) for cue in cues]
         if own and "turn" in self.keys:
             wanted.append(("turn", with_speaker(speaker, text)))

@@ -10,6 +10,7 @@ import numpy as np
 from hmem_fast.core import TraceIndex
 from hmem_fast.memory import turn_table
 from hmem_fast.memory.keys import KeyRecipe, with_speaker
+from hmem_fast.memory.name import Participants
 from hmem_fast.store import TraceStore
 from hmem_fast.store.record import load_vector
 from hmem_fast.types import FloatArray
@@ -32,8 +33,10 @@ class LiveIndex:
         self._store = store
         self._recipe = recipe
         self._dim = dim
-        #: The distinct speakers, in alphabetical order. Replaced, never changed: searches may be reading it.
-        self.participants: tuple[str, ...] = ()
+        #: The distinct speakers. Replaced, never changed: searches may be reading it.
+        self.participants = Participants()
+        #: Whether a write ended before the index followed it.
+        self.is_behind = False
         self._speaker_of: dict[int, str] = {}
         self._turns_by_speaker: Counter[str] = Counter()
         self._change_seq = 0
@@ -55,7 +58,7 @@ class LiveIndex:
     def refresh(self) -> None:
         """Catch up if another process has committed since the last look."""
         version = self._store.data_version()
-        if version != self._data_version:
+        if version != self._data_version or self.is_behind:
             self.catch_up()
             self._data_version = version
 
@@ -70,8 +73,12 @@ class LiveIndex:
                 self._set_speaker(memory_id, None)
             for start in range(0, len(change.put), _CHUNK):
                 self._put(change.put[start : start + _CHUNK])
-            self.participants = tuple(sorted(self._turns_by_speaker))
+            if len(self._turns_by_speaker) != len(self.participants.names) or any(
+                name not in self._turns_by_speaker for name in self.participants.names
+            ):
+                self.participants = Participants(self._turns_by_speaker)
             self._change_seq = change.change_seq
+            self.is_behind = False
 
     def _put(self, memory_ids: tuple[int, ...]) -> None:
         with self._store.snapshot() as connection:

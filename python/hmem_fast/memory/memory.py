@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -172,9 +173,8 @@ class Memory:
             "text": text, "cues": cues, "vector": vector, "vectors": vectors, "speaker": speaker, "session": session,
             "time": time, "metadata": metadata, "external_id": external_id,
         }  # fmt: skip
-        with self._writing:
+        with self._changing():
             (memory_id,) = self._writer.add([self._check(item)], on_encoded=lambda _: None)
-            self._index.catch_up()
         return memory_id
 
     def store_many(
@@ -208,17 +208,15 @@ class Memory:
                 turns.extend(map(self._check, islice(remaining, _CHUNK)))
                 if not turns:
                     return ids
-                with self._writing:
-                    added = self._writer.add(turns, on_encoded=partial(_report_after, report, len(ids)))
-                    self._index.catch_up()
+                with self._changing():
+                    ids += self._writer.add(turns, on_encoded=partial(_report_after, report, len(ids)))
             except Exception as error:
                 raise StoreManyError(
-                    f"items: stopped near item {len(ids) + len(turns)}: {error}; "
+                    f"items: stopped behind item {len(ids)}: {error}; "
                     f"the first {len(ids)} items are stored, the others are not",
                     ids=ids,
                     position=len(ids),
                 ) from error
-            ids += added
 
     def update(
         self,
@@ -241,15 +239,15 @@ class Memory:
             "text": text, "cues": cues, "speaker": speaker, "time": time, "metadata": metadata,
             "external_id": external_id,
         }  # fmt: skip
-        with self._writing:
-            item = self.get(id).to_item() | {name: value for name, value in given.items() if value is not _KEEP}
+        memory_id = _check_id(id)
+        with self._changing():
+            item = self.get(memory_id).to_item() | {name: value for name, value in given.items() if value is not _KEEP}
             turn = NewTurn.from_item(
                 item | {"vector": vector, "vectors": vectors}, dim=self._slot.dim, max_text_bytes=self._max_text_bytes
             )
-            if turn.vectors is not None or turn.cues:
+            if turn.vectors is not None or turn.cues or self._slot.makes_keys:
                 check_source_of_keys(turn, self._slot)
-            self._writer.update(id, turn)
-            self._index.catch_up()
+            self._writer.update(memory_id, turn, keep_time=time is _KEEP)
 
     def forget(self, ids: int | Iterable[int]) -> None:
         """Remove memories, so that nothing recalls them any more.
@@ -263,9 +261,8 @@ class Memory:
             If one of them is not there; then none is forgotten.
         """
         wanted = [_check_id(ids)] if isinstance(ids, int | np.integer) else [_check_id(one) for one in ids]
-        with self._writing:
+        with self._changing():
             self._writer.forget(list(dict.fromkeys(wanted)))
-            self._index.catch_up()
 
     def renew(self) -> int:
         """Encode the keys that had to be dropped while the encoder was missing.
@@ -275,10 +272,8 @@ class Memory:
         int
             Number of memories that were renewed.
         """
-        with self._writing:
-            renewed = self._writer.renew()
-            self._index.catch_up()
-        return renewed
+        with self._changing():
+            return self._writer.renew()
 
     # Reading
 
@@ -351,7 +346,7 @@ class Memory:
             stale_keys=n_stale,
             unkeyed=unkeyed,
             sessions=n_sessions,
-            speakers=self._index.participants,
+            speakers=self._index.participants.names,
             encoder=self._slot.name,
             space_id=self._slot.space_id,
             dim=self._slot.dim,
@@ -370,7 +365,9 @@ class Memory:
         return True  # an empty memory is still a memory
 
     def __contains__(self, id: object) -> bool:  # noqa: A002
-        return isinstance(id, int | np.integer) and bool(self._store.memories([int(id)]))
+        if isinstance(id, bool) or not isinstance(id, int | np.integer):
+            return False
+        return bool(self._store.memories([int(id)]))
 
     def __iter__(self) -> Iterator[Record]:
         """Go through the memories that are there now, oldest first."""
@@ -403,10 +400,21 @@ class Memory:
         return turn
 
     def _follow(self) -> None:
-        """Let a reader see what the writer has committed. A writer's own index is always current."""
+        """Let a reader see what the writer has committed. A writer's own index follows each write."""
         self._store.check_open()
-        if self._store.mode == "r":
+        if self._store.mode == "r" or self._index.is_behind:
             self._index.refresh()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Let one thread write at a time, and the index follow; if that is cut short, the next recall does it."""
+        with self._writing:
+            try:
+                yield
+                self._index.catch_up()
+            except BaseException:
+                self._index.is_behind = True
+                raise
 
 
 def _check_id(memory_id: object) -> int:

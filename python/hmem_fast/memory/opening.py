@@ -44,7 +44,11 @@ def open_parts(
     """Open or make a store, with the encoder and the recipe that belong to it."""
     if encoder is not None and not isinstance(encoder, str | Recorded | Encoder):
         raise DTypeError(f"encoder: wanted a name, None, or an object with encode(texts), got {type(encoder).__name__}")
+    if recipe is not None and not isinstance(recipe, KeyRecipe):
+        raise DTypeError(f"recipe: wanted a KeyRecipe, got {type(recipe).__name__}")
     folder = None if path == ":memory:" else os.fspath(path)
+    if folder is not None and not folder:
+        raise InvalidValueError('path: wanted a folder or ":memory:", got an empty path')
     # A new store's encoder is found before anything is made, so that a missing model leaves no empty store behind.
     is_new = mode == "w" and (folder is None or not os.path.exists(folder))  # noqa: PTH110 - bytes paths are paths too
     slot = _new_slot(encoder, dim) if is_new else None
@@ -72,8 +76,8 @@ def _new_slot(encoder: Wanted, dim: int | None) -> EncoderSlot:
     if encoder is None:
         if dim is None:
             raise InvalidValueError("dim: wanted the width of the vectors, since there is no encoder that knows it")
-        TraceIndex(dim)  # refuses a width that no index can have
-        return EncoderSlot(name=None, encoder=None, space_id=None, dim=dim, waived=True)
+        width = TraceIndex(dim).dim  # refuses a width that no index can have
+        return EncoderSlot(name=None, encoder=None, space_id=None, dim=width, waived=True)
     wanted = encoder if isinstance(encoder, str | Encoder) else DEFAULT_ENCODER
     name = recorded_name(wanted) if isinstance(wanted, str) else None
     found = resolve(wanted)

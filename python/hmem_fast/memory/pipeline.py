@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from hmem_fast.core import settle
 from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.memory.live_index import LiveIndex
-from hmem_fast.memory.name import first_person, named_in
 from hmem_fast.types import FloatArray, IdArray
 
 __all__ = [
@@ -137,8 +136,9 @@ class DefaultPipeline:
     def rank(self, question: Question) -> Ranking:
         """Rank the candidates of both kinds by the weighted sum."""
         index, text = question.index, question.text
-        named = named_in(text, index.participants) if text else ()
-        encoded = first_person(text, index.participants) if text and self.first_person else text
+        people = index.participants
+        named = people.named_in(text) if text else ()
+        encoded = people.in_first_person(text) if text and self.first_person else text
         # A memory without an encoder is asked by words alone: whoever opened it so knows that there is no other way.
         vector = question.vector
         if vector is None and encoded is not None and self.energy_weight and question.has_encoder:

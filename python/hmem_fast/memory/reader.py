@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from hmem_fast.memory.pipeline import Pipeline, Question, Scores, find_pipeline
 from hmem_fast.memory.records import read_records
 from hmem_fast.memory.result import Hit, Recall
 from hmem_fast.memory.turn import check_vector
-from hmem_fast.memory.where import Where, to_sql
+from hmem_fast.memory.where import Sql, Where, select, to_sql
 from hmem_fast.store import TraceStore
 from hmem_fast.store.record import check_text
 from hmem_fast.types import FloatArray, IdArray
@@ -41,7 +40,7 @@ class Reader:
         self._store = store
         self._index = index
         self._slot = slot
-        self._filters: dict[str, tuple[int, IdArray]] = {}
+        self._filters: dict[Sql, tuple[int, IdArray]] = {}
 
     def recall(
         self, query: str | FloatArray, k: int, *, where: Where | None, explain: bool, pipeline: str | Pipeline
@@ -58,10 +57,11 @@ class Reader:
         self, query: str | FloatArray, k: int, where: Where | None, *, explain: bool, chosen: Pipeline
     ) -> Recall:
         timer = _Timer()
-        question = self._question(query, k, where, timer)
+        sql = None if where is None else to_sql(where)
+        question = self._question(query, k, sql, timer)
         ranking = chosen.rank(question).best_first()
         timer.stop("rank")
-        hits = self._hits(ranking.ids, ranking.scores, question.k)
+        hits = self._hits(ranking.ids, ranking.scores, question.k, sql)
         timer.stop("read")
         explanation = None
         if explain:
@@ -76,7 +76,7 @@ class Reader:
             )
         return Recall(hits, ranking_version=RANKING_VERSION, explanation=explanation)
 
-    def _question(self, query: str | FloatArray, k: int, where: Where | None, timer: _Timer) -> Question:
+    def _question(self, query: str | FloatArray, k: int, sql: Sql | None, timer: _Timer) -> Question:
         if isinstance(k, bool) or not isinstance(k, int | np.integer):
             raise DTypeError(f"k: wanted a whole number, got {type(k).__name__}")
         if k < 1:
@@ -98,32 +98,36 @@ class Reader:
             text=text,
             vector=vector,
             k=min(int(k), max(1, len(self._index))),
-            allowed=None if where is None else self._allowed(where),
+            allowed=None if sql is None else self._allowed(sql),
             index=self._index,
             encode=encode,
             has_encoder=not self._slot.waived,
         )
 
-    def _allowed(self, where: Where) -> IdArray:
+    def _allowed(self, sql: Sql) -> IdArray:
         """Ids that a filter lets through; kept until the truth changes."""
-        sql, parameters = to_sql(where)
-        name = json.dumps([sql, parameters])
         change_seq = self._index.change_seq
-        kept = self._filters.get(name)
+        # 1, 1.0 and True are equal, and SQLite finds them equal too, so they may share a place.
+        kept = self._filters.get(sql)
         if kept is None or kept[0] != change_seq:
             with self._store.snapshot() as connection:
-                ids = np.array([row[0] for row in connection.execute(sql, parameters)], dtype=np.int64)
+                ids = np.array(select(connection, sql), dtype=np.int64)
             if len(self._filters) >= _MAX_FILTERS:
                 self._filters = {}
-            self._filters[name] = kept = (change_seq, ids)
+            self._filters[sql] = kept = (change_seq, ids)
         return kept[1]
 
-    def _hits(self, ids: IdArray, scores: Scores, k: int) -> list[Hit]:
-        """Read the best memories. One that another thread has just forgotten is passed over for the next."""
+    def _hits(self, ids: IdArray, scores: Scores, k: int, sql: Sql | None) -> list[Hit]:
+        """Read the best memories as they are now.
+
+        What has just been forgotten, or changed so that the filter would not let it through any more, is passed over.
+        """
         hits: list[Hit] = []
         for start in range(0, len(ids), k):
             wanted = [int(memory_id) for memory_id in ids[start : start + k]]
-            records = read_records(self._store, wanted, with_cues=False)
+            with self._store.snapshot() as connection:
+                allowed = None if sql is None else set(select(connection, sql, among=wanted))
+                records = read_records(self._store, wanted, with_cues=False)
             hits += [
                 Hit(
                     id=record.id,
@@ -136,7 +140,7 @@ class Reader:
                     external_id=record.external_id,
                 )
                 for memory_id, score in zip(wanted, scores[start : start + k], strict=True)
-                if (record := records.get(memory_id)) is not None
+                if (record := records.get(memory_id)) is not None and (allowed is None or memory_id in allowed)
             ]
             if len(hits) >= k:
                 break

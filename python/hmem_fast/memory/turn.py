@@ -48,9 +48,9 @@ class NewTurn:
             raise InvalidValueError(f"items: wanted the fields {', '.join(ITEM_FIELDS)}, got {unknown[0]!r}")
         if "text" not in item:
             raise InvalidValueError("text: wanted a string, got an item without it")
-        turn = cls(
-            text=check_size(item["text"], max_text_bytes),
-            cues=check_cues(item.get("cues", ())),
+        return cls(
+            text=check_size("text", item["text"], max_text_bytes),
+            cues=check_cues(item.get("cues", ()), max_text_bytes),
             vectors=_check_vectors(item.get("vector"), item.get("vectors"), dim),
             speaker=check_name("speaker", item.get("speaker")),
             session=check_name("session", item.get("session")),
@@ -58,27 +58,24 @@ class NewTurn:
             metadata=dump_metadata(item.get("metadata")),
             external_id=check_name("external_id", item.get("external_id")),
         )
-        if not turn.text.strip() and not turn.cues and turn.vectors is None:
-            raise InvalidValueError("text: wanted some text (or cues, or a vector) to remember, got only white space")
-        return turn
 
 
-def check_size(text: object, max_text_bytes: int) -> str:
+def check_size(argument: str, text: object, max_text_bytes: int) -> str:
     """Refuse what is no valid text or longer than the memory's limit."""
-    checked = check_text("text", text)
+    checked = check_text(argument, text)
     if len(checked) * 4 > max_text_bytes and (size := len(checked.encode())) > max_text_bytes:
         raise InvalidValueError(
-            f"text: wanted at most {max_text_bytes} bytes, got {size}; "
+            f"{argument}: wanted at most {max_text_bytes} bytes, got {size}; "
             "split it, or open the memory with a larger max_text_bytes"
         )
     return checked
 
 
-def check_cues(cues: object) -> tuple[str, ...]:
+def check_cues(cues: object, max_text_bytes: int) -> tuple[str, ...]:
     """Refuse cues that are no sequence of non-empty strings, or too many."""
     if isinstance(cues, str) or not isinstance(cues, Sequence):
         raise DTypeError(f"cues: wanted a sequence of strings, got {type(cues).__name__}")
-    checked = tuple(check_text("cues", cue) for cue in cues)
+    checked = tuple(check_size("cues", cue, max_text_bytes) for cue in cues)
     if any(not cue.strip() for cue in checked):
         raise InvalidValueError("cues: wanted some text in each cue, got only white space")
     if len(checked) >= MAX_KEYS:
@@ -106,7 +103,7 @@ def to_seconds(time: object) -> float | None:
     if isinstance(time, datetime):
         if time.tzinfo is None:
             raise InvalidValueError(f"time: wanted an aware datetime, got one without a time zone: {time!r}")
-        return time.timestamp()
+        time = time.timestamp()
     if isinstance(time, bool) or not isinstance(time, int | float | np.integer | np.floating):
         raise DTypeError(f"time: wanted an aware datetime or seconds since the epoch, got {type(time).__name__}")
     seconds = float(time)

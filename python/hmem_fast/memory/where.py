@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -14,16 +15,33 @@ from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.memory.turn import to_seconds
 from hmem_fast.store.record import check_text
 
-__all__ = ["Where", "to_sql"]
+__all__ = ["Sql", "Where", "select", "to_sql"]
 
 #: A conjunction: name -> value (equality), name -> list, tuple or set of values (membership), "time" -> (start, end).
 Where = Mapping[str, Any]
 
+#: A filter as SQL: conditions and their parameters.
+Sql = tuple[str, tuple[Any, ...]]
+
 _COLUMNS = ("speaker", "session")
 
+#: SQLite takes 32,766 parameters in one statement.
+_MAX_VALUES = 30_000
 
-def to_sql(where: Where) -> tuple[str, tuple[Any, ...]]:
-    """Turn a filter into a query for memory ids and its parameters.
+
+def select(connection: sqlite3.Connection, sql: Sql, among: Iterable[int] | None = None) -> list[int]:
+    """Give the ids of all memories that a filter lets through, or of those `among` some, ascending."""
+    conditions, parameters = sql
+    if among is not None:
+        conditions += " AND memory_id IN (SELECT value FROM json_each(?))"
+        parameters += (json.dumps(list(among)),)
+    # Only names of our own columns are in the text; names and values of the caller are parameters.
+    query = f"SELECT memory_id FROM memories JOIN turns USING (memory_id) WHERE {conditions} ORDER BY memory_id"  # noqa: S608 - see above
+    return [memory_id for (memory_id,) in connection.execute(query, parameters)]
+
+
+def to_sql(where: Where) -> Sql:
+    """Turn a filter into conditions and their parameters.
 
     ``speaker`` and ``session`` are compared with those of the memory, every other name with its metadata. A value
     means equality, a list, tuple or set means one of its members. ``time`` takes ``(start, end)``, each an aware
@@ -55,12 +73,11 @@ def to_sql(where: Where) -> tuple[str, tuple[Any, ...]]:
         else:
             if None in members:  # SQL's IN never matches NULL
                 raise InvalidValueError(f"where: {name}: None can be asked for alone, not as one of several values")
-            conditions.append(f"{column} IN (SELECT value FROM json_each(?))")  # noqa: S608 - our own column
-            parameters.append(json.dumps([_scalar(name, member) for member in members]))
-    # Only names of our own columns are joined into the text; names and values of the caller are parameters.
-    query = "SELECT memory_id FROM memories JOIN turns USING (memory_id)"
-    conjunction = " AND ".join(conditions) or "TRUE"
-    return f"{query} WHERE {conjunction} ORDER BY memory_id", tuple(parameters)
+            conditions.append(f"{column} IN ({', '.join('?' * len(members))})")
+            parameters += [_scalar(name, member) for member in members]
+    if len(parameters) > _MAX_VALUES:
+        raise InvalidValueError(f"where: wanted at most {_MAX_VALUES} values, got {len(parameters)}")
+    return " AND ".join(conditions) or "TRUE", tuple(parameters)
 
 
 def _time_range(value: object, conditions: list[str], parameters: list[Any]) -> None:

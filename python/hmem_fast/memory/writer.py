@@ -24,7 +24,7 @@ from hmem_fast.memory.encoder_slot import EncoderSlot
 from hmem_fast.memory.keys import KeyRecipe
 from hmem_fast.memory.turn import NewTurn
 from hmem_fast.memory.turn_table import TurnRow
-from hmem_fast.store import KeyRecord, MemoryRecord, NewKey, TraceStore, Transaction
+from hmem_fast.store import MemoryRecord, NewKey, TraceStore, Transaction
 from hmem_fast.store.record import load_vector
 from hmem_fast.types import FloatArray
 
@@ -36,8 +36,21 @@ _ENCODE_TURNS = 50
 #: Kinds of keys that are made from a turn's text, and so made anew when it or the turn before it changes.
 _MADE_KINDS = ("cue", "turn", "context", "question", "sentence")
 
+#: What it looks like when the model is not on this machine.
+_NOT_AT_HAND = (ModelNotFoundError, MissingDependencyError, NoEncoderError)
+
 Pieces = list[tuple[str, str]]
 Made = tuple[FloatArray | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a memory's keys are made from."""
+
+    row: TurnRow
+    text: str
+    before: str | None
+    cues: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,7 @@ class Writer:
                 memory_ids.append(memory_id)
         return memory_ids
 
-    def update(self, memory_id: int, turn: NewTurn) -> None:
+    def update(self, memory_id: int, turn: NewTurn, *, keep_time: bool) -> None:
         """Write a memory anew; its place in its session stays."""
         with self._store.snapshot() as connection:
             row = turn_table.read(connection, [memory_id]).get(memory_id)
@@ -84,8 +97,8 @@ class Writer:
                 raise UnknownIdError(f"id: there is no memory {memory_id}")
             before = None if row.session is None else turn_table.text_before(connection, row.session, row.seq)
             near = self._following(connection, row)
-        row = replace(row, speaker=turn.speaker, time=turn.time)
-        own = self._rekey(row, turn.text, before, turn.cues, self._store.keys([memory_id]))
+        row = replace(row, speaker=turn.speaker, time=row.time if keep_time else turn.time)
+        (own,) = self._rekey([_Source(row, turn.text, before, turn.cues)], forgive=_NOT_AT_HAND)
         after = self._renew_contexts(near[:1], before=turn.text) if near and turn.text != old.text else []
         with self._store.transaction() as transaction:
             transaction.update_memory(MemoryRecord(memory_id, turn.external_id, turn.text, turn.metadata))
@@ -105,7 +118,7 @@ class Writer:
                 if memory_id not in rows:
                     raise UnknownIdError(f"id: there is no memory {memory_id}")
             near = self._survivors_after(connection, rows.values(), gone)
-            rekeyed = self._renew_contexts(near, without=gone)
+        rekeyed = self._renew_contexts(near, without=gone)
         with self._store.transaction() as transaction:
             for memory_id in gone:
                 transaction.delete_memory(memory_id)
@@ -126,11 +139,12 @@ class Writer:
                     "SELECT DISTINCT memory_id FROM keys WHERE vector IS NULL ORDER BY memory_id"
                 )
             ]
-        rekeyed = self._renew_contexts(stale)
-        with self._store.transaction() as transaction:
-            for memory in rekeyed:
-                _write(transaction, memory)
-            transaction.log("put", stale)
+        for start in range(0, len(stale), _ENCODE_TURNS):
+            rekeyed = self._renew_contexts(stale[start : start + _ENCODE_TURNS])
+            with self._store.transaction() as transaction:
+                for memory in rekeyed:
+                    _write(transaction, memory)
+                transaction.log("put", [memory.row.memory_id for memory in rekeyed])
         return len(stale)
 
     def _place(self, turns: Iterable[NewTurn]) -> list[tuple[int, Pieces, int]]:
@@ -191,34 +205,37 @@ class Writer:
                 else turn_table.text_before(connection, row.session, row.seq, without)
                 for memory_id, row in rows.items()
             }
-        keys: dict[int, list[KeyRecord]] = {memory_id: [] for memory_id in memory_ids}
-        for key in self._store.keys(memory_ids):
-            keys[key.memory_id].append(key)
-        return [
-            self._rekey(
-                rows[i], texts[i].text, befores[i], [k.text for k in keys[i] if k.kind == "cue" and k.text], keys[i]
-            )
-            for i in memory_ids
-        ]
+            cues: dict[int, list[str]] = {}
+            for memory_id, cue in self._store.key_texts(memory_ids, "cue"):
+                cues.setdefault(memory_id, []).append(cue)
+        # Whatever is wrong with the encoder, what is to be forgotten goes: the neighbours' keys wait for `renew`.
+        return self._rekey(
+            [_Source(rows[i], texts[i].text, befores[i], cues.get(i, ())) for i in memory_ids], forgive=(Exception,)
+        )
 
-    def _rekey(
-        self, row: TurnRow, text: str, before: str | None, cues: Sequence[str], stored: Iterable[KeyRecord]
-    ) -> _Rekeyed:
-        """Make a memory's keys, taking the vectors that are there already."""
-        pieces, unkeyed = self._pieces(text, row.speaker, cues, in_session=row.session is not None, before=before)
+    def _rekey(self, sources: Sequence[_Source], *, forgive: tuple[type[Exception], ...]) -> list[_Rekeyed]:
+        """Make the keys of memories, taking the vectors that are there already.
+
+        Where encoding fails in a way that is forgiven, the keys that need it are left without a vector.
+        """
+        cut = [
+            self._pieces(s.text, s.row.speaker, s.cues, in_session=s.row.session is not None, before=s.before)
+            for s in sources
+        ]
         made: dict[str, Made] = {
             key.text: (load_vector(key.vector), key.producer)
-            for key in stored
+            for key in self._store.keys(source.row.memory_id for source in sources)
             if key.text is not None and key.vector is not None
         }
-        missing = {piece for _, piece in pieces} - made.keys()
-        if missing:
-            try:
-                made.update(self._make(missing))
-            except (ModelNotFoundError, MissingDependencyError, NoEncoderError):
-                # Without the model a change or a forgetting must still go through: these keys wait for `renew`.
-                made.update(dict.fromkeys(missing, (None, None)))
-        return _Rekeyed(replace(row, unkeyed=unkeyed), _keys_of(pieces, made))
+        missing = {piece for pieces, _ in cut for _, piece in pieces} - made.keys()
+        try:
+            made.update(self._make(missing))
+        except forgive:
+            made.update(dict.fromkeys(missing, (None, None)))
+        return [
+            _Rekeyed(replace(source.row, unkeyed=unkeyed), _keys_of(pieces, made))
+            for source, (pieces, unkeyed) in zip(sources, cut, strict=True)
+        ]
 
     def _make(self, texts: Iterable[str]) -> dict[str, Made]:
         """Encode texts, each once."""
@@ -232,6 +249,8 @@ class Writer:
 
 def check_source_of_keys(turn: NewTurn, slot: EncoderSlot) -> None:
     """Refuse vectors where the memory encodes text itself, and their absence where it does not."""
+    if not turn.text.strip() and not turn.cues and turn.vectors is None:
+        raise InvalidValueError("text: wanted some text (or cues, or a vector) to remember, got only white space")
     if not slot.makes_keys:
         if turn.vectors is None:
             raise NoEncoderError("vector: wanted one (or vectors), since this memory was made without an encoder")

@@ -60,9 +60,13 @@ class WriterLock:
             self._close()
             who = f"process {owner}" if owner else "another process"
             raise StoreLockedError(f'{folder}: {who} is the writer of this store; open it with mode="r" to read it now')
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode("ascii"))
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, f"{os.getpid()}\n".encode("ascii"))
+        except BaseException:  # a full disk must not leave the lock behind
+            self._close()
+            raise
         _held.add(self)
 
     def release(self) -> None:

@@ -7,7 +7,9 @@ into the same bytes. It finds a damaged disk or a foreign edit, not an attacker.
 from __future__ import annotations
 
 import json
+import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,13 @@ from hmem_fast.errors import DTypeError, InvalidValueError, StoreCorruptError
 from hmem_fast.types import FloatArray
 
 __all__ = ["KeyRecord", "MemoryRecord", "NewKey", "check_text", "dump_metadata", "load_vector"]
+
+
+#: SQLite reads JSON of up to a thousand levels; nobody means to filter by more than a few.
+_MAX_DEPTH = 64
+
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*+\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +129,30 @@ def dump_metadata(metadata: object) -> str:
     """
     if metadata is None:
         return "{}"
-    if not isinstance(metadata, dict) or not all(isinstance(name, str) for name in metadata):
-        raise DTypeError(f"metadata: wanted a dict with string keys, got {type(metadata).__name__}")
+    if not isinstance(metadata, Mapping) or not all(isinstance(name, str) for name in metadata):
+        raise DTypeError(f"metadata: wanted a mapping with string keys, got {type(metadata).__name__}")
     try:
-        written = json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        written = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
         raise InvalidValueError(f"metadata: wanted what JSON can hold, got {error}") from None
     except TypeError as error:
         raise DTypeError(f"metadata: wanted what JSON can hold, got {error}") from None
+    except RecursionError:
+        raise InvalidValueError(f"metadata: wanted at most {_MAX_DEPTH} levels of nesting") from None
+    if _depth(written) > _MAX_DEPTH:
+        raise InvalidValueError(f"metadata: wanted at most {_MAX_DEPTH} levels of nesting")
+    if _JSON_NUL.search(written):
+        raise InvalidValueError("metadata: wanted text without NUL characters, which SQLite's JSON would cut off")
     return check_text("metadata", written)
+
+
+def _depth(written: str) -> int:
+    """Levels of brackets in JSON text, those inside strings left out."""
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", _JSON_STRING.sub("", written)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def load_metadata(written: str) -> dict[str, Any]:

@@ -61,18 +61,19 @@ CREATE TABLE changes (
     """,
 )
 
-# Entry v takes a file from version v to v + 1. Each runs inside the one transaction that migrate() opens.
+# Entry v takes a file from version v to v + 1.
 _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
 
 
 def create(connection: sqlite3.Connection, use_tables: Sequence[str]) -> None:
-    """Make the tables in an empty file, those of the use (`use_tables`, one statement each) among them."""
-    connection.execute("BEGIN IMMEDIATE")
+    """Make the tables in an empty file, those of the use (`use_tables`, one statement each) among them.
+
+    Runs inside the transaction that the caller has opened, as all functions here do.
+    """
     for statement in (*_TABLES, *use_tables):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    connection.execute("COMMIT")
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -100,17 +101,8 @@ def check_readable(version: int) -> None:
         )
 
 
-def migrate(connection: sqlite3.Connection, version: int, backup: Callable[[int], None]) -> None:
-    """Bring a file from `version` to the current one, in one transaction, after `backup(version)` has kept a copy."""
-    if version == SCHEMA_VERSION:
-        return
-    backup(version)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for step in range(version, SCHEMA_VERSION):
-            _MIGRATIONS[step](connection)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a file from `version` to the current one."""
+    for step in range(version, SCHEMA_VERSION):
+        _MIGRATIONS[step](connection)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

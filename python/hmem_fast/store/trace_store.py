@@ -5,22 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from hmem_fast.errors import (
-    ClosedError,
-    InvalidValueError,
-    ReadOnlyError,
-    StoreCorruptError,
-    StoreLockedError,
-    StoreNotFoundError,
-)
+from hmem_fast.errors import ClosedError, HmemError, InvalidValueError, ReadOnlyError, StoreNotFoundError
 from hmem_fast.store import schema
 from hmem_fast.store.change import Change
+from hmem_fast.store.connection import Connection
 from hmem_fast.store.lock import WriterLock
 from hmem_fast.store.record import KeyRecord, MemoryRecord, check_row
 from hmem_fast.store.transaction import Transaction
@@ -32,9 +25,6 @@ Durability = Literal["power", "process", "none"]
 
 # What must have reached the disk before a commit returns: everything, what survives the process, or nothing.
 _SYNCHRONOUS: dict[str, str] = {"power": "FULL", "process": "NORMAL", "none": "OFF"}
-
-#: How long a statement waits for another process's lock before it gives up.
-_BUSY_TIMEOUT_SECONDS = 30.0
 
 _FILE = "truth.sqlite3"
 
@@ -83,11 +73,9 @@ class TraceStore:
         self.durability: Durability = durability
         self._process = os.getpid()
         self._lock: WriterLock | None = None
-        self._writer: sqlite3.Connection | None = None
-        self._reader: sqlite3.Connection | None = None
-        # A connection belongs to one thread at a time. Readers have their own, so that they do not wait for a commit.
-        self._writing = threading.RLock()
-        self._reading = threading.RLock()
+        self._writer: Connection | None = None
+        # Readers have a connection of their own, so that they do not wait for a commit.
+        self._reader: Connection | None = None
         try:
             self._open(use_tables)
         except BaseException:
@@ -98,68 +86,63 @@ class TraceStore:
         if self.path is None:
             if self.mode == "r":
                 raise InvalidValueError('mode: a store in memory starts empty, so mode="r" could never read anything')
-            self._writer = self._reader = _connect(":memory:")
-            self._reading = self._writing
-            schema.create(self._writer, use_tables)
-            self._writer.execute("PRAGMA foreign_keys = ON")
+            self._writer = self._reader = Connection(None, write=True)
+            self._prepare(self._writer, use_tables)
             return
         file = self.path / _FILE
+        if self.path.exists() and not self.path.is_dir():
+            raise InvalidValueError(f"path: wanted a folder, got a file: {self.path}")
         if self.mode == "w":
-            self._open_writer(file, use_tables)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = WriterLock(self.path)
+            self._writer = Connection(file, write=True)
+            self._prepare(self._writer, use_tables)
         elif not file.is_file():
             raise StoreNotFoundError(f"path: there is no hmem_fast store at {self.path}")
-        with _translated(self.path):
-            self._reader = _connect(_read_uri(file))
-            version = schema.version_of(self._reader)
-            schema.check_readable(version)
-            if version == 0:
-                raise StoreNotFoundError(
-                    f"path: the store at {self.path} is empty; its writer never finished making it"
-                )
+        self._reader = Connection(file, write=False)
+        with self._reader.transaction() as connection:
+            version = schema.version_of(connection)
+        schema.check_readable(version)
+        if version == 0:
+            raise StoreNotFoundError(f"path: the store at {self.path} is empty; its writer never finished making it")
 
-    def _open_writer(self, file: Path, use_tables: Sequence[str]) -> None:
-        folder = file.parent
-        if folder.exists() and not folder.is_dir():
-            raise InvalidValueError(f"path: wanted a folder, got a file: {folder}")
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = WriterLock(folder)
-        with _translated(folder):
-            self._writer = _connect(file.absolute().as_uri() + "?mode=rwc")
-            version = schema.version_of(self._writer)
-            schema.check_readable(version)
-            self._writer.execute("PRAGMA journal_mode = WAL")
-            self._writer.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
+    def _prepare(self, writer: Connection, use_tables: Sequence[str]) -> None:
+        """Make or migrate the tables, and set what a connection that writes needs."""
+        with writer.transaction() as connection:
+            version = schema.version_of(connection)
+        schema.check_readable(version)
+        with writer.bare() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
             if self.durability == "power":
-                self._writer.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache
-            self._writer.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache
+            connection.execute("PRAGMA foreign_keys = ON")
+            if 0 < version < schema.SCHEMA_VERSION:
+                self._backup(connection, version)
+        with writer.transaction("BEGIN IMMEDIATE") as connection:
             if version == 0:
-                schema.create(self._writer, use_tables)
-            else:
-                schema.migrate(self._writer, version, self._backup)
+                schema.create(connection, use_tables)
+            elif version < schema.SCHEMA_VERSION:
+                schema.migrate(connection, version)
 
-    def _backup(self, version: int) -> None:
+    def _backup(self, connection: sqlite3.Connection, version: int) -> None:
         assert self.path is not None
-        assert self._writer is not None
-        with sqlite3.connect(self.path / f"{_FILE}.v{version}.backup") as copy:
-            self._writer.backup(copy)
-        copy.close()
+        copy = sqlite3.connect(self.path / f"{_FILE}.v{version}.backup")
+        try:
+            connection.backup(copy)
+        finally:
+            copy.close()
 
     # Writing
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Write: everything inside is committed when the block ends, nothing of it when the block raises."""
-        writer = self._use(self._writer)
-        with self._writing, _translated(self.path):
-            writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield Transaction(writer)
-                writer.execute("COMMIT")
-            except BaseException:
-                # A full disk can end the transaction by itself; then there is nothing to roll back.
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
-                raise
+        self.check_open()
+        if self._writer is None:
+            raise ReadOnlyError('the store was opened with mode="r"; open it with mode="w" to write')
+        with self._writer.transaction("BEGIN IMMEDIATE") as connection:
+            yield Transaction(connection)
 
     def set_properties(self, properties: Mapping[str, object]) -> None:
         """Write properties of the store, as JSON, in one transaction."""
@@ -174,16 +157,8 @@ class TraceStore:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Read several things as they were at one moment."""
-        reader = self._use(self._reader)
-        with self._reading, _translated(self.path):
-            if reader.in_transaction:  # nested, or inside this thread's own write to a store in memory
-                yield reader
-                return
-            reader.execute("BEGIN")
-            try:
-                yield reader
-            finally:
-                reader.execute("COMMIT")
+        with self.check_open().transaction() as connection:
+            yield connection
 
     def properties(self) -> dict[str, Any]:
         """Read all properties of the store."""
@@ -197,10 +172,7 @@ class TraceStore:
 
     def data_version(self) -> int:
         """A number that differs from the last one if another process or connection has committed since."""
-        reader = self._use(self._reader)
-        with self._reading, _translated(self.path):
-            (version,) = reader.execute("PRAGMA data_version").fetchone()
-            return int(version)
+        return self.check_open().data_version()
 
     def changes_since(self, change_seq: int) -> Change:
         """Sum up what happened after `change_seq`; 0 gives everything that is there."""
@@ -292,33 +264,27 @@ class TraceStore:
     def close(self) -> None:
         """Write what is left of the log into the file and give the lock up. A second call does nothing."""
         if self._writer is not None and self._process == os.getpid() and self.path is not None:
-            with self._writing, suppress(sqlite3.OperationalError):
-                # A reader in the middle of something keeps the log; the next writer finds it.
-                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # A reader in the middle of something keeps the log; the next writer finds it.
+            with suppress(HmemError, sqlite3.Error), self._writer.bare() as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._close()
 
     def _close(self) -> None:
-        mine = self._process == os.getpid()
-        for connection in (self._reader, self._writer):
-            if connection is not None and mine:
-                connection.close()
-        self._reader = self._writer = None
+        if self._process == os.getpid():  # a forked child must not touch its parent's connections
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
-    def check_open(self) -> None:
-        """Refuse use after `close`, and in a process that was forked from the one that opened the store."""
-        self._use(self._reader)
-
-    def _use(self, connection: sqlite3.Connection | None) -> sqlite3.Connection:
+    def check_open(self) -> Connection:
+        """Refuse use in a process that was forked from the one that opened the store; give what reads."""
         if self._process != os.getpid():
             raise ClosedError("this store was opened before a fork; open it again in the new process")
-        if connection is None:
-            if self._reader is not None:
-                raise ReadOnlyError('the store was opened with mode="r"; open it with mode="w" to write')
+        if self._reader is None:
             raise ClosedError("the store is closed")
-        return connection
+        return self._reader
 
     def __enter__(self) -> Self:
         return self
@@ -331,42 +297,6 @@ class TraceStore:
         return f"TraceStore({where}, mode={self.mode!r}, durability={self.durability!r})"
 
 
-def _connect(uri: str) -> sqlite3.Connection:
-    # isolation_level=None: transactions begin and end where this file says so. Locks here keep threads apart.
-    return sqlite3.connect(
-        uri,
-        uri=uri.startswith("file:"),
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=_BUSY_TIMEOUT_SECONDS,
-        cached_statements=256,
-    )
-
-
-def _read_uri(file: Path) -> str:
-    # Reading a database in WAL mode needs to write beside it, except when nobody can be writing it.
-    log = file.with_name(file.name + "-wal")
-    frozen = not os.access(file.parent, os.W_OK) and not log.exists()
-    return file.absolute().as_uri() + ("?immutable=1" if frozen else "?mode=ro")
-
-
 def _last_change(connection: sqlite3.Connection) -> int:
     (last,) = connection.execute("SELECT coalesce(max(change_seq), 0) FROM changes").fetchone()
     return int(last)
-
-
-@contextmanager
-def _translated(where: Path | None) -> Iterator[None]:
-    """Tell what SQLite says in our own exceptions: a locked file is never called a damaged one."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise StoreLockedError(
-                f"{where}: the store stayed locked for {_BUSY_TIMEOUT_SECONDS:.0f} seconds"
-            ) from error
-        raise
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            raise StoreCorruptError(f"{where}: {error}") from error
-        raise

@@ -92,6 +92,12 @@ pub enum IdError {
         /// The id.
         id: i64,
     },
+    /// No further ids can be given: the largest one is in use or was.
+    #[error("ids: {id} is the largest id there is, so none can be given after it; name the ids")]
+    Exhausted {
+        /// The largest id that was ever used.
+        id: i64,
+    },
     /// Negative ids mark empty places in results.
     #[error("ids: wanted 0 or more, got {id} (negative ids mark empty places in results)")]
     Negative {

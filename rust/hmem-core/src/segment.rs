@@ -325,7 +325,10 @@ impl<S: Segment> Segments<S> {
         let n = segment.n_rows();
         let view = self.view();
         let ids = match ids {
-            None => (*next_id..).take(n).collect(),
+            None => {
+                let last = i64::try_from(n).ok().and_then(|n| next_id.checked_add(n));
+                (*next_id..last.ok_or(IdError::Exhausted { id: *next_id })?).collect()
+            }
             Some(ids) => {
                 check_new(&view, ids, n, replace)?;
                 ids.to_vec()
@@ -488,6 +491,15 @@ mod tests {
         }
         assert!(segments.view().parts().len() <= 14, "{}", segments.view().parts().len());
         assert_eq!(contents(&segments).len(), 10_000);
+    }
+
+    #[test]
+    fn behind_the_largest_id_none_can_be_given() {
+        let segments = Segments::default();
+        segments.add(Numbers(vec![1]), Some(&[i64::MAX]), false).unwrap();
+        assert_eq!(segments.add(Numbers(vec![2]), None, false), Err(IdError::Exhausted { id: i64::MAX }));
+        assert_eq!(segments.add(Numbers(vec![2]), Some(&[7]), false), Ok(vec![7]));
+        assert_eq!(segments.view().len(), 2);
     }
 
     #[test]

@@ -53,7 +53,7 @@ use crate::isa;
 /// array([[1, 2]])
 /// >>> index
 /// DenseIndex(dim=3, metric='cosine', n=3)
-#[pyclass(frozen, module = "hmem_fast")]
+#[pyclass(frozen, module = "hmem_fast.core")]
 pub struct DenseIndex {
     core: Core,
     guard: Guard,

@@ -49,7 +49,7 @@ impl IntoPyErr for IdError {
             Self::Duplicate { .. } | Self::Repeated { .. } => DuplicateIdError::new_err(message),
             Self::Unknown { .. } => UnknownIdError::new_err(message),
             Self::Count { .. } => ShapeError::new_err(message),
-            // Negative
+            // Negative, Exhausted
             _ => InvalidValueError::new_err(message),
         }
     }

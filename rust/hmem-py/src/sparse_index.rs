@@ -35,7 +35,7 @@ use crate::guard::Guard;
 /// array([[0, 1]])
 /// >>> hits.scores
 /// array([[3., 3.]], dtype=float32)
-#[pyclass(module = "hmem_fast._core", frozen)]
+#[pyclass(frozen, module = "hmem_fast.core")]
 pub struct SparseIndex {
     index: sparse::SparseIndex,
     guard: Guard,

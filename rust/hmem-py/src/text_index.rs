@@ -40,7 +40,7 @@ use crate::guard::Guard;
 /// array([0, 1, 2])
 /// >>> index.search(["chasing a cat"], k=2).ids
 /// array([[1, 0]])
-#[pyclass(module = "hmem_fast._core", frozen)]
+#[pyclass(frozen, module = "hmem_fast.core")]
 pub struct TextIndex {
     index: sparse::TextIndex,
     guard: Guard,

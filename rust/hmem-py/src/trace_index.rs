@@ -46,7 +46,7 @@ type OfKeys<'py, A> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bou
 /// (array([7, 9]), array([70, 90]))
 /// >>> found.energy.round(3), found.bm25.round(3)
 /// (array([1.   , 0.707]), array([0.   , 1.315]))
-#[pyclass(module = "hmem_fast._core", frozen)]
+#[pyclass(frozen, module = "hmem_fast.core")]
 pub struct TraceIndex {
     index: trace::TraceIndex,
     guard: Guard,
@@ -57,7 +57,7 @@ impl TraceIndex {
     #[new]
     #[pyo3(
         signature = (dim, *, beta = None, analyzer = None, stop_words = None, k1 = None, b = None),
-        text_signature = "(dim, *, beta=20.0, analyzer='english', stop_words=None, k1=1.2, b=0.5)"
+        text_signature = "(dim, *, beta=12.0, analyzer='english', stop_words=None, k1=1.2, b=0.5)"
     )]
     fn new(
         dim: &Bound<'_, PyAny>,
@@ -68,7 +68,7 @@ impl TraceIndex {
         b: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let dim = count(dim, "dim")?;
-        let beta = beta.map_or(Ok(20.0), |beta| number(beta, "beta"))?;
+        let beta = beta.map_or(Ok(12.0), |beta| number(beta, "beta"))?;
         let analyzer = convert_text::analyzer(analyzer, stop_words)?;
         let bm25 = convert_text::bm25(k1, 1.2, b, 0.5)?;
         let index = trace::TraceIndex::new(isa::chosen()?, dim, beta, analyzer, bm25);
