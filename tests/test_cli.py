@@ -184,7 +184,7 @@ def test_a_compressed_file_is_read_as_it_is(tmp_path):
         (b'{"text": null}\n', "text: wanted a string, got NoneType"),
         (b'{"text": "  "}\n', "text: wanted some text"),
         (b'{"text": "\\ud800"}\n', "lone surrogate"),
-        (b'{"text": "x", "metadata": [1]}\n', "metadata: wanted a dict"),
+        (b'{"text": "x", "metadata": [1]}\n', "metadata: wanted a mapping"),
         (b'{"text": "x", "cues": "one"}\n', "cues: wanted a sequence"),
         (b'\xff{"text": "x"}\n', "UTF-8"),
     ],

@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 MODULES = [
     info.name
     for info in pkgutil.walk_packages(hmem_fast.__path__, "hmem_fast.")
-    if info.name.split(".")[-1] not in {"__main__", "_core"}
+    if info.name.split(".")[-1] not in {"__main__", "_core", "core"}
 ]
 COMPILED = [getattr(core, name) for name in core.__all__ if callable(getattr(core, name))]
 

@@ -17,7 +17,7 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from types import ModuleType
 from typing import NoReturn
 
-from hmem_fast.cli.terminal import prepare_streams
+from hmem_fast.cli.terminal import drop_output, prepare_streams
 from hmem_fast.errors import (
     DTypeError,
     DuplicateIdError,
@@ -95,9 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _dispatch(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough. What is still in the buffer must go somewhere when Python ends.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()  # what is still in the buffer must go somewhere when Python ends
         return 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a bug is told in one line too; --debug shows it whole
         message, status = _told(error)

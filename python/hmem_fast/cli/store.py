@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
@@ -12,7 +12,7 @@ from typing import Any
 
 from hmem_fast.cli.argument import text
 from hmem_fast.cli.item_file import ItemFile
-from hmem_fast.cli.terminal import note, progress
+from hmem_fast.cli.terminal import drop_output, note, progress
 from hmem_fast.errors import DTypeError, DuplicateIdError, InvalidValueError, StoreManyError
 from hmem_fast.memory import Memory
 
@@ -67,7 +67,7 @@ def _store(memory: Memory, items: Iterable[Mapping[str, Any]], source: ItemFile 
         with progress("storing") as show:
             while ids := memory.store_many(islice(remaining, _CHUNK), progress=partial(_show_after, show, stored)):
                 stored += len(ids)
-                print(*ids, sep="\n", flush=True)
+                _print_ids(ids)
     except StoreManyError as error:
         cause = error.__cause__
         if source is None or not isinstance(cause, DTypeError | InvalidValueError | DuplicateIdError):
@@ -75,6 +75,13 @@ def _store(memory: Memory, items: Iterable[Mapping[str, Any]], source: ItemFile 
         # An item is checked as soon as its line is read; an id that is in use shows when the thousand is written.
         where = f"{source}, or one before it" if isinstance(cause, DuplicateIdError) else str(source)
         raise type(cause)(f"{where}: {cause}") from cause
+
+
+def _print_ids(ids: Sequence[int]) -> None:
+    try:
+        print(*ids, sep="\n", flush=True)
+    except BrokenPipeError:  # nobody reads the ids any more; the memories are stored all the same
+        drop_output()
 
 
 def _show_after(show: Callable[[int, int], None], before: int, done: int) -> None:

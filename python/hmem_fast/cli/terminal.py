@@ -6,14 +6,15 @@ Rich draws tables and progress bars where it is installed; without it, and in pi
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
-__all__ = ["can_show", "mark", "note", "one_line", "prepare_streams", "progress", "table"]
+__all__ = ["can_show", "drop_output", "mark", "note", "one_line", "prepare_streams", "progress", "table"]
 
 _SECONDS_BETWEEN_UPDATES = 0.1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -29,6 +30,12 @@ def prepare_streams() -> None:
 def note(text: str) -> None:
     """Say something beside the result."""
     print(text, file=sys.stderr, flush=True)
+
+
+def drop_output() -> None:
+    """Send the rest of stdout nowhere: whoever read it has seen enough."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def one_line(text: str) -> str:
