@@ -231,7 +231,7 @@ def test_bad_filters(allowed, error):
         filled(random_rows(0, n=5)).search(random_rows(1, n=2), 3, allowed=allowed)
 
 
-# bad input, as in STORE.md's table
+# bad input
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -300,11 +300,11 @@ def filled(request):
     if request.param == "sparse":
         index = SparseIndex()
         add = lambda n, **named: index.add([[1]] * n, **named)  # noqa: E731 - two of one shape, side by side
-        search = lambda k, **named: index.search([[1]], None, k, **named)  # noqa: E731
+        search = lambda k, **named: index.search([[1]], None, k, **named)  # noqa: E731 - likewise
     else:
         index = TextIndex()
-        add = lambda n, **named: index.add(["apple"] * n, **named)  # noqa: E731
-        search = lambda k, **named: index.search(["apple"], k, **named)  # noqa: E731
+        add = lambda n, **named: index.add(["apple"] * n, **named)  # noqa: E731 - likewise
+        search = lambda k, **named: index.search(["apple"], k, **named)  # noqa: E731 - likewise
     add(3)
     return index, add, search
 

@@ -152,7 +152,7 @@ def _add_debug_everywhere(parser: argparse.ArgumentParser) -> None:
     """Let --debug stand behind a subcommand too, and behind a subcommand's own subcommand."""
     _add_debug(parser)
     for action in parser._actions:  # noqa: SLF001 - argparse has no public way to walk its parsers
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise
             for subparser in action.choices.values():
                 _add_debug_everywhere(subparser)
 

@@ -86,7 +86,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         return
     try:
         from rich.console import Console  # noqa: PLC0415 - an optional package
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - likewise
     except ImportError:
         yield from _plain_progress(label)
         return
@@ -117,9 +117,9 @@ def _plain_progress(label: str) -> Iterator[Callable[[int, int], None]]:
 def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> bool:
     try:
         from rich.box import ASCII, SIMPLE_HEAD  # noqa: PLC0415 - an optional package
-        from rich.console import Console  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+        from rich.console import Console  # noqa: PLC0415 - likewise
+        from rich.table import Table  # noqa: PLC0415 - likewise
+        from rich.text import Text  # noqa: PLC0415 - likewise
     except ImportError:
         return False
     console = Console()

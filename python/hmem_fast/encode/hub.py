@@ -42,7 +42,7 @@ def hub_folder(name: str) -> Path:
         cached = Path(hub.snapshot_download(model, local_files_only=True, **wanted))
         if is_source_folder(cached) and any(cached.rglob("*.safetensors")):
             return cached
-    except Exception:  # noqa: BLE001, S110 -- not in the hub's cache: there are several exceptions for that
+    except Exception:  # noqa: BLE001, S110 - not in the hub's cache: there are several exceptions for that
         pass
     try:
         return Path(hub.snapshot_download(model, **wanted))

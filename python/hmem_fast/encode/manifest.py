@@ -122,7 +122,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _parsed(path: Path, content: dict[str, Any]) -> Manifest:
-    def field(name: str, kind: type) -> Any:  # noqa: ANN401 -- the type is checked here, against `kind`
+    def field(name: str, kind: type) -> Any:  # noqa: ANN401 - the type is checked here, against `kind`
         value = content.get(name)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ModelError(f"{path}: {name}: wanted {kind.__name__}, got {value!r}")

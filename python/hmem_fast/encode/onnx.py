@@ -191,7 +191,7 @@ def _runtime() -> ModuleType:
     return runtime
 
 
-def _open_session(path: Path, manifest: Manifest) -> Any:  # noqa: ANN401 -- onnxruntime ships no types
+def _open_session(path: Path, manifest: Manifest) -> Any:  # noqa: ANN401 - onnxruntime ships no types
     runtime = _runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -199,7 +199,7 @@ def _hashed(path: Path) -> str:
 
 
 @lru_cache(maxsize=64)
-def _hashed_once(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001 -- size and time are the cache's key
+def _hashed_once(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001 - size and time are the cache's key
     return sha256_of(path)
 
 

@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from hmem_fast.errors import InvalidValueError
 from hmem_fast.evaluate import metrics
@@ -67,7 +67,7 @@ class Method:
 
     def settings(self) -> dict[str, Any]:
         """All that steers it, as JSON holds it."""
-        ranking = {name: value for name, value in asdict(self.pipeline).items() if isinstance(value, str | int | float)}  # type: ignore[call-overload]
+        ranking = asdict(cast("Any", self.pipeline))  # all methods here rank by pipelines that are dataclasses
         return {
             "pipeline": self.pipeline.name,
             **ranking,

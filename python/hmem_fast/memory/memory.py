@@ -364,7 +364,7 @@ class Memory:
     def __bool__(self) -> bool:
         return True  # an empty memory is still a memory
 
-    def __contains__(self, id: object) -> bool:  # noqa: A002
+    def __contains__(self, id: object) -> bool:  # noqa: A002 - the word that the results use
         if isinstance(id, bool) or not isinstance(id, int | np.integer):
             return False
         return bool(self._store.memories([int(id)]))
