@@ -13,6 +13,7 @@ from typing import Any
 
 from hmem_fast import core
 from hmem_fast.encode import cache_dir, find_encoders
+from hmem_fast.encode.onnx import available_threads
 from hmem_fast.errors import HmemError
 
 __all__ = ["cpu_model", "doctor", "features"]
@@ -55,7 +56,7 @@ def doctor() -> dict[str, Any]:
             "model": cpu_model(),
             "architecture": platform.machine(),
             "cores": os.cpu_count() or 1,
-            "usable_cores": _usable_cores(),
+            "usable_cores": available_threads(),
             "features": list(features()),
         },
         **_isa(problems),
@@ -123,12 +124,6 @@ def _data(problems: list[str]) -> dict[str, str]:
     if not Path(given).is_dir():
         problems.append(f"HMEM_DATA: wanted a folder of data sets, got {given!r}, which is none")
     return {"data": given}
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _version_of(distribution: str) -> str | None:
