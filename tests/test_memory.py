@@ -539,6 +539,8 @@ class TestEncoders:
             assert memory.info().stale_keys > 0
             with pytest.raises(RuntimeError, match="out of order"):
                 memory.update(ids[4], text="new text")
+            with pytest.raises(RuntimeError, match="out of order"):
+                memory.renew()
             encoder.fails = False
             memory.renew()
             assert memory.info().stale_keys == 0

@@ -70,11 +70,11 @@ class Memory:
     def open(
         cls,
         path: str | os.PathLike[str],
-        *,
         encoder: Encoder | str | Recorded | None = RECORDED,
         dim: int | None = None,
         mode: Mode = "w",
         durability: Durability = "power",
+        *,
         recipe: KeyRecipe | None = None,
         max_text_bytes: int = 1 << 20,
     ) -> Self:
@@ -281,9 +281,8 @@ class Memory:
         self,
         query: str | FloatArray,
         k: int = 5,
-        *,
         where: Where | None = None,
-        explain: bool = False,
+        explain: bool = False,  # noqa: FBT001, FBT002 - the order of arguments is public
         pipeline: str | Pipeline = "default",
     ) -> Recall:
         """Give back the `k` memories that fit a question best. Never changes anything.

@@ -140,7 +140,7 @@ class Writer:
                 )
             ]
         for start in range(0, len(stale), _ENCODE_TURNS):
-            rekeyed = self._renew_contexts(stale[start : start + _ENCODE_TURNS])
+            rekeyed = self._renew_contexts(stale[start : start + _ENCODE_TURNS], forgive=())
             with self._store.transaction() as transaction:
                 for memory in rekeyed:
                     _write(transaction, memory)
@@ -192,9 +192,17 @@ class Writer:
         return list(dict.fromkeys(memory_id for survivors in after.values() for memory_id in survivors))
 
     def _renew_contexts(
-        self, memory_ids: Iterable[int], *, before: str | None = None, without: AbstractSet[int] = frozenset()
+        self,
+        memory_ids: Iterable[int],
+        *,
+        before: str | None = None,
+        without: AbstractSet[int] = frozenset(),
+        forgive: tuple[type[Exception], ...] = (Exception,),
     ) -> list[_Rekeyed]:
-        """Make the keys of memories anew after the turn before them became `before`, or went with `without`."""
+        """Make the keys of memories anew after the turn before them became `before`, or went with `without`.
+
+        Whatever is wrong with the encoder, what is to be changed or forgotten goes: the neighbours' keys wait for `renew`.
+        """
         memory_ids = list(memory_ids)
         with self._store.snapshot() as connection:
             rows = turn_table.read(connection, memory_ids)
@@ -208,9 +216,8 @@ class Writer:
             cues: dict[int, list[str]] = {}
             for memory_id, cue in self._store.key_texts(memory_ids, "cue"):
                 cues.setdefault(memory_id, []).append(cue)
-        # Whatever is wrong with the encoder, what is to be forgotten goes: the neighbours' keys wait for `renew`.
         return self._rekey(
-            [_Source(rows[i], texts[i].text, befores[i], cues.get(i, ())) for i in memory_ids], forgive=(Exception,)
+            [_Source(rows[i], texts[i].text, befores[i], cues.get(i, ())) for i in memory_ids], forgive=forgive
         )
 
     def _rekey(self, sources: Sequence[_Source], *, forgive: tuple[type[Exception], ...]) -> list[_Rekeyed]:
