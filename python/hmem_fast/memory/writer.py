@@ -201,7 +201,7 @@ class Writer:
     ) -> list[_Rekeyed]:
         """Make the keys of memories anew after the turn before them became `before`, or went with `without`.
 
-        Whatever is wrong with the encoder, what is to be changed or forgotten goes: the neighbours' keys wait for `renew`.
+        Whatever is wrong with the encoder, what is to be changed or forgotten goes: neighbours' keys wait for `renew`.
         """
         memory_ids = list(memory_ids)
         with self._store.snapshot() as connection:
