@@ -14,7 +14,8 @@ TORCH  ?= 1
 PYTEST_ARGS ?=
 
 BIN     := $(VENV)/bin
-PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Bytecode is made for what is imported, and for nothing else.
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMPS  := $(VENV)/stamps
 SOURCES := $(shell find rust python -type f -not -name '*.pyc' -not -name '*.so') Cargo.toml Cargo.lock pyproject.toml README.md LICENSE
 API     := $(addprefix hmem_fast,"" .memory .core .encode .evaluate .errors .types)
