@@ -10,6 +10,8 @@ import pytest
 
 from hmem_fast.encode import export_onnx
 from hmem_fast.encode.catalogue import packaged_minilm
+from hmem_fast.memory import Memory
+from strategies import TALK
 
 
 def _missing(*modules: str) -> list[str]:
@@ -47,3 +49,18 @@ def cache(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("HMEM_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(params=["disk", "memory"])
+def memory(request, tmp_path):
+    """An empty memory with the hashing encoder, on disk and in RAM."""
+    path = ":memory:" if request.param == "memory" else tmp_path / "m.hmem"
+    with Memory.open(path, encoder="hashing") as memory:
+        yield memory
+
+
+@pytest.fixture
+def talk(memory):
+    """A memory of two short conversations; their ids stand in `ids`."""
+    memory.ids = memory.store_many(TALK)
+    return memory

@@ -75,3 +75,14 @@ def bm25(documents: list[list[str]], query: list[str], k1: float, b: float) -> d
                 scores.setdefault(position, 0)
                 scores[position] += times * idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * long))
     return scores
+
+
+#: Two short conversations.
+TALK = [
+    {"text": "Hi Ben! How was the trip?", "speaker": "Ann", "session": "1"},
+    {"text": "Great, we slept in a hut near the glacier.", "speaker": "Ben", "session": "1"},
+    {"text": "I stayed home and repaired my bicycle. What did you eat?", "speaker": "Ann", "session": "1"},
+    {"text": "Mostly soup and bread.", "speaker": "Ben", "session": "1"},
+    {"text": "My sister keeps bees on the roof of her house.", "speaker": "Ben", "session": "2"},
+    {"text": "I started at Acme as a data engineer.", "speaker": "Ann", "session": "2"},
+]
