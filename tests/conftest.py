@@ -7,11 +7,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from hmem_fast.encode import export_onnx
 from hmem_fast.encode.catalogue import packaged_minilm
 from hmem_fast.memory import Memory
 from strategies import TALK
+
+# A shared machine may pause any test, so no example has a deadline; CI tries the same examples every time.
+settings.register_profile("hmem", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("hmem")
 
 
 def _missing(*modules: str) -> list[str]:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hmem_fast import errors
@@ -13,7 +13,6 @@ def log_sum_exp(scores, beta):
     return float(scores.max() + np.log(np.exp(beta * (scores - scores.max())).sum()) / beta)
 
 
-@settings(deadline=None)  # a shared machine may pause any test
 @given(
     groups=st.lists(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=30), min_size=1, max_size=8),
     beta=st.floats(0.01, 1000),
@@ -69,7 +68,6 @@ def update(patterns, state, beta):
     return state / np.linalg.norm(state)
 
 
-@settings(deadline=None)  # a shared machine may pause any test
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 20), beta=st.floats(0.1, 50), steps=st.integers(0, 5))
 def test_settle_follows_its_equation(seed, n, beta, steps):
     rng = np.random.default_rng(seed)

@@ -80,7 +80,6 @@ def test_agrees_with_a_plain_numpy_scan(metric):
     np.testing.assert_allclose(found.scores, np.take_along_axis(scores, found.ids, 1).astype(float), rtol=1e-6)
 
 
-@settings(deadline=None)  # a shared machine may pause any test
 @given(data=st.data(), metric=st.sampled_from(METRICS), d=st.integers(1, 40), k=st.integers(1, 30))
 def test_any_rows(data, metric, d, k):
     rows = data.draw(float_rows(st.integers(1, 25), d, zeros=metric == "dot"))
@@ -495,7 +494,7 @@ class AgainstADict(RuleBasedStateMachine):
 
 
 TestAgainstADict = AgainstADict.TestCase
-TestAgainstADict.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestAgainstADict.settings = settings(max_examples=100, stateful_step_count=40)
 
 
 def test_searches_beside_a_writer_see_whole_writes():

@@ -62,7 +62,7 @@ def test_the_same_bits_in_every_process():
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_text_gives_a_unit_row(texts):
     rows = HashingEncoder(64).encode(texts)
     assert rows.shape == (len(texts), 64)

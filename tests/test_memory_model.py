@@ -115,4 +115,4 @@ def keys_of(memory, memory_id):
 
 
 TestMemoryMachine = MemoryMachine.TestCase
-TestMemoryMachine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestMemoryMachine.settings = settings(max_examples=40, stateful_step_count=25)
