@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,12 +36,13 @@ class TestSentences:
     def test_no_word_is_lost(self, text):
         assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())
 
-    @pytest.mark.parametrize("text", ["!" * 300_000 + "x", "!)" * 150_000 + "x", "?" * 300_000, "a. " * 100_000])
-    def test_a_megabyte_of_marks_takes_linear_time(self, text):
-        start = time.process_time()
-        split_sentences(text)
-        # Quadratic time would be minutes; this only tells the two apart.
-        assert time.process_time() - start < 20
+    @pytest.mark.parametrize(
+        ("text", "n_sentences"),
+        [("!" * 300_000 + "x", 1), ("!)" * 150_000 + "x", 1), ("?" * 300_000, 1), ("a. " * 100_000, 100_000)],
+    )
+    def test_a_megabyte_of_marks_is_cut_like_any_text(self, text, n_sentences):
+        # A pattern that backtracks would not come back from these before the suite's time limit.
+        assert len(split_sentences(text)) == n_sentences
 
     def test_questions_are_told_by_their_mark(self):
         assert is_question('Did he say "why?"')
