@@ -16,6 +16,10 @@ pub struct Avx2(());
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx512(());
 
+/// Proof of AVX-512 with VNNI, the integer products for neural networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vnni(());
+
 /// Proof of NEON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Neon(());
@@ -125,6 +129,12 @@ impl Avx512 {
     #[must_use]
     pub fn avx2(self) -> Avx2 {
         Avx2(())
+    }
+
+    /// Not all who have AVX-512 have VNNI.
+    #[must_use]
+    pub fn vnni(self) -> Option<Vnni> {
+        has_x86!("avx512vnni").then_some(Vnni(()))
     }
 }
 

@@ -2,4 +2,10 @@
 
 pub mod dot;
 pub mod isa;
+pub mod limits;
+pub mod line;
+pub mod nibble;
+mod per_isa;
+pub mod random;
 pub mod select;
+pub mod sign;

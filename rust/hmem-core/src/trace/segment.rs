@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::bitmap::Bitmap;
 use crate::dense::DenseSegment;
+use crate::kernels::random::Random;
 use crate::segment::{Live, Segment};
 use crate::sparse::words::Words;
 
@@ -23,11 +24,7 @@ pub struct TraceSegment {
 
 /// Where a memory stands in the order in which samples are taken: splitmix64 of its id. No two ids share a place.
 pub(super) fn sample_order(id: i64) -> u64 {
-    // S. Vigna's splitmix64: one step of the generator from the state `id`.
-    let mut z = id.cast_unsigned().wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    Random::new(id.cast_unsigned()).next_u64()
 }
 
 impl TraceSegment {
