@@ -3,7 +3,9 @@
 //! A plain program on one thread, because that is what an emulator of another architecture runs well:
 //! `cargo build --example check_kernels --target aarch64-unknown-linux-gnu`, then `qemu-aarch64-static` on the result.
 
-use hmem_core::dense::{DenseSegment, Metric, scan};
+use std::sync::Arc;
+
+use hmem_core::dense::{Coder, DenseSegment, Metric, NormalRows, scan};
 use hmem_core::kernels::dot::checks;
 use hmem_core::kernels::isa::{Isa, cpu_features};
 use hmem_core::rows::Rows;
@@ -24,11 +26,14 @@ fn search(isa: Isa) -> u64 {
     let data: Vec<f32> =
         (0u16..203 * 100).map(|i| f32::from(i.wrapping_mul(7919) % 1013) / 64.0 - 7.5).collect();
     let Ok(rows) = Rows::new(&data, n, d) else { unreachable!("sizes agree") };
+    let coder = Arc::new(Coder::new(isa, d));
     let mut sum = 0u64;
+    let wish = scan::Wish { k: 20, exact: true, threads: 1 };
     for metric in [Metric::Cosine, Metric::Dot] {
-        let Ok(segment) = DenseSegment::new("rows", rows, metric) else { unreachable!("rows are finite") };
+        let Ok(normal) = NormalRows::new("rows", rows, metric) else { unreachable!("rows are finite") };
+        let segment = DenseSegment::of(&coder, normal.clone(), metric);
         let all = Bitmap::all(n);
-        for hits in scan::search(isa, metric, &[Live { segment: &segment, rows: &all }], &segment, 20, 1) {
+        for hits in scan::search(isa, metric, &[Live { segment: &segment, rows: &all }], &normal, wish) {
             for hit in hits {
                 sum = sum.rotate_left(5) ^ hit.score.to_bits().wrapping_add(hit.row as u64);
             }

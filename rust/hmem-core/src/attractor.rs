@@ -3,7 +3,7 @@
 //! Everything is computed in float64, with `exp` and `log` of the `libm` crate instead of the system's, so that the bits
 //! are the same on every platform.
 
-use crate::dense::segment::{DenseSegment, Metric};
+use crate::dense::{Metric, NormalRows};
 use crate::error::InputError;
 use crate::kernels::dot::dot64;
 use crate::rows::Rows;
@@ -72,7 +72,7 @@ pub fn settle(cue: &[f32], patterns: Rows<'_, f32>, beta: f64, steps: usize) -> 
     patterns.check_dim("patterns", cue.len())?;
     let cue = Rows::new(cue, 1, cue.len())?;
     let unit = |argument, rows: Rows<'_, f32>| -> Result<Vec<f32>, InputError> {
-        let normal = DenseSegment::new(argument, rows, Metric::Cosine)?;
+        let normal = NormalRows::new(argument, rows, Metric::Cosine)?;
         Ok((0..rows.len()).flat_map(|row| normal.vector(row, Metric::Cosine)).collect())
     };
     let units = unit("patterns", patterns)?;

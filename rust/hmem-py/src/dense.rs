@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 
 use hmem_core::dense::index::{DenseIndex as Core, State};
-use hmem_core::dense::segment::Metric;
+use hmem_core::dense::normal::Metric;
+use hmem_core::dense::scan::Wish;
 use numpy::{PyArray1, PyArray2};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -189,15 +190,14 @@ impl DenseIndex {
         exact: bool,
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        // Nothing faster than the exact scan exists yet.
-        let _ = exact;
         let queries = convert::floats(queries, "queries", &[Axis::Any("m"), Axis::Exactly(self.core.dim())])?;
         let k = convert::count(k, "k")?;
         let threads = threads.map_or(Ok(1), |threads| convert::count(threads, "threads"))?;
         let allowed = convert::allowed(allowed)?;
         let queries = queries.rows()?;
         let allowed = allowed.as_ref().map(convert::Allowed::filter).transpose()?;
-        let found = self.guard.run(py, || self.core.search(queries, k, allowed.as_ref(), threads))?;
+        let wish = Wish { k, exact, threads };
+        let found = self.guard.run(py, || self.core.search(queries, allowed.as_ref(), wish))?;
         answer::neighbours(py, found.ids, found.scores, queries.len(), found.columns)
     }
 

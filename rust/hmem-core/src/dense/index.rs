@@ -1,7 +1,11 @@
 //! The index that users hold: rows under ids, searched by many threads while one adds and removes.
 
-use super::scan;
-use super::segment::{DenseSegment, Metric};
+use std::sync::Arc;
+
+use super::codes::Coder;
+use super::normal::{Metric, NormalRows};
+use super::scan::{self, Wish};
+use super::segment::DenseSegment;
 use crate::bitmap::Bitmap;
 use crate::error::{AddError, IdError, InputError};
 use crate::kernels::isa::Isa;
@@ -39,9 +43,8 @@ pub struct State {
 #[derive(Debug)]
 pub struct DenseIndex {
     segments: Segments<DenseSegment>,
-    dim: usize,
     metric: Metric,
-    isa: Isa,
+    coder: Arc<Coder>,
 }
 
 impl DenseIndex {
@@ -51,7 +54,7 @@ impl DenseIndex {
     /// [`InputError::Range`] for a width that no row can have.
     pub fn new(isa: Isa, dim: usize, metric: Metric) -> Result<Self, InputError> {
         check_dim(dim)?;
-        Ok(Self { segments: Segments::default(), dim, metric, isa })
+        Ok(Self { segments: Segments::default(), metric, coder: Arc::new(Coder::new(isa, dim)) })
     }
 
     /// Adds rows; see [`Segments::add`].
@@ -59,8 +62,8 @@ impl DenseIndex {
     /// # Errors
     /// [`AddError`]; then nothing was changed.
     pub fn add(&self, rows: Rows<'_, f32>, ids: Option<&[i64]>, replace: bool) -> Result<Vec<i64>, AddError> {
-        rows.check_dim("rows", self.dim)?;
-        let segment = DenseSegment::new("rows", rows, self.metric)?;
+        rows.check_dim("rows", self.dim())?;
+        let segment = DenseSegment::new(&self.coder, "rows", rows, self.metric)?;
         Ok(self.segments.add(segment, ids, replace)?)
     }
 
@@ -79,12 +82,11 @@ impl DenseIndex {
     pub fn search(
         &self,
         queries: Rows<'_, f32>,
-        k: usize,
         allowed: Option<&Allowed<'_>>,
-        threads: usize,
+        wish: Wish,
     ) -> Result<Neighbours, InputError> {
-        queries.check_dim("queries", self.dim)?;
-        let queries = DenseSegment::new("queries", queries, self.metric)?;
+        queries.check_dim("queries", self.dim())?;
+        let queries = NormalRows::new("queries", queries, self.metric)?;
         let view = self.view();
         let allowed: Option<Vec<Bitmap>> = allowed.map(|allowed| view.filter(allowed)).transpose()?;
         let parts: Vec<Live<'_, DenseSegment>> = view
@@ -96,8 +98,9 @@ impl DenseIndex {
                 rows: allowed.as_ref().map_or(part.live(), |allowed| &allowed[p]),
             })
             .collect();
-        let columns = k.min(view.len());
-        let answers = scan::search(self.isa, self.metric, &parts, &queries, columns, threads);
+        let columns = wish.k.min(view.len());
+        let wish = Wish { k: columns, ..wish };
+        let answers = scan::search(self.coder.isa(), self.metric, &parts, &queries, wish);
         let mut ids = vec![-1; answers.len() * columns];
         let mut scores = vec![f32::NEG_INFINITY; ids.len()];
         for (q, hits) in answers.iter().enumerate() {
@@ -115,24 +118,24 @@ impl DenseIndex {
     /// [`IdError::Unknown`].
     pub fn vectors(&self, ids: &[i64]) -> Result<Vec<f32>, IdError> {
         let view = self.view();
-        let mut vectors = Vec::with_capacity(ids.len() * self.dim);
+        let mut vectors = Vec::with_capacity(ids.len() * self.dim());
         for &id in ids {
             let (part, row) = view.locate(id).ok_or(IdError::Unknown { id })?;
-            vectors.extend(view.parts()[part].segment().vector(row, self.metric));
+            vectors.extend(view.parts()[part].segment().rows().vector(row, self.metric));
         }
         Ok(vectors)
     }
 
     /// What the index holds now.
     #[must_use]
-    pub fn view(&self) -> std::sync::Arc<View<DenseSegment>> {
+    pub fn view(&self) -> Arc<View<DenseSegment>> {
         self.segments.view()
     }
 
     /// Width of the rows.
     #[must_use]
     pub fn dim(&self) -> usize {
-        self.dim
+        self.coder.dim()
     }
 
     /// What a score is.
@@ -148,8 +151,9 @@ impl DenseIndex {
         let mut state = State { rows: Vec::new(), exponents: Vec::new(), ids: view.ids().collect(), next_id };
         for part in view.parts() {
             for row in part.live().iter() {
-                state.rows.extend_from_slice(part.segment().rows().row(row));
-                state.exponents.push(i64::from(part.segment().exponents()[row]));
+                let rows = part.segment().rows();
+                state.rows.extend_from_slice(rows.rows().row(row));
+                state.exponents.push(i64::from(rows.exponents()[row]));
             }
         }
         state
@@ -162,8 +166,8 @@ impl DenseIndex {
     pub fn from_state(isa: Isa, dim: usize, metric: Metric, state: &State) -> Result<Self, AddError> {
         let index = Self::new(isa, dim, metric)?;
         let rows = Rows::new(&state.rows, state.ids.len(), dim)?;
-        let segment = DenseSegment::from_state(rows, &state.exponents, metric)?;
-        index.segments.add(segment, Some(&state.ids), false)?;
+        let rows = NormalRows::from_state(rows, &state.exponents, metric)?;
+        index.segments.add(DenseSegment::of(&index.coder, rows, metric), Some(&state.ids), false)?;
         index.segments.raise_next_id(state.next_id);
         Ok(index)
     }
@@ -189,18 +193,23 @@ mod tests {
     use crate::kernels::dot::dot64;
     use proptest::prelude::*;
 
+    fn wish(k: usize, threads: usize) -> Wish {
+        Wish { k, exact: true, threads }
+    }
+
     /// The definition: every live row in float64, stable order.
     fn brute_force(index: &DenseIndex, query: &[f32], k: usize, allowed: impl Fn(i64) -> bool) -> Vec<i64> {
         let query =
-            DenseSegment::new("query", Rows::new(query, 1, query.len()).unwrap(), index.metric).unwrap();
+            NormalRows::new("query", Rows::new(query, 1, query.len()).unwrap(), index.metric).unwrap();
         let view = index.view();
         let mut scored = Vec::new();
         for part in view.parts() {
             for row in part.live().iter().filter(|&row| allowed(part.ids()[row])) {
-                let product = dot64(part.segment().rows().row(row), query.rows().row(0));
+                let rows = part.segment().rows();
+                let product = dot64(rows.rows().row(row), query.rows().row(0));
                 let score = match index.metric {
-                    Metric::Cosine => product / (part.segment().norms()[row] * query.norms()[0]),
-                    Metric::Dot => product * 2f64.powi(i32::from(part.segment().exponents()[row])),
+                    Metric::Cosine => product / (rows.norms()[row] * query.norms()[0]),
+                    Metric::Dot => product * 2f64.powi(i32::from(rows.exponents()[row])),
                 };
                 scored.push((score, part.ids()[row]));
             }
@@ -252,8 +261,8 @@ mod tests {
                 index.remove(&gone).unwrap();
                 let chosen: Vec<i64> = ids.iter().copied().filter(|&id| bit(allowed, id)).collect();
                 for threads in [1, 3] {
-                    let found = index.search(all, k, None, threads).unwrap();
-                    let filtered = index.search(all, k, Some(&Allowed::Ids(&chosen)), threads).unwrap();
+                    let found = index.search(all, None, wish(k, threads)).unwrap();
+                    let filtered = index.search(all, Some(&Allowed::Ids(&chosen)), wish(k, threads)).unwrap();
                     for (q, query) in all.iter().enumerate() {
                         let cut = |found: &Neighbours| found.ids[q * found.columns..(q + 1) * found.columns].to_vec();
                         prop_assert_eq!(cut(&found), brute_force(&index, query, k, |_| true));
@@ -262,7 +271,7 @@ mod tests {
                 }
                 let copy = DenseIndex::from_state(isa, d, metric, &index.state()).unwrap();
                 prop_assert_eq!(copy.state(), index.state());
-                prop_assert_eq!(copy.search(all, k, None, 1), index.search(all, k, None, 1));
+                prop_assert_eq!(copy.search(all, None, wish(k, 1)), index.search(all, None, wish(k, 1)));
             }
         }
     }
@@ -276,7 +285,7 @@ mod tests {
             let index = DenseIndex::new(isa, d, Metric::Cosine).unwrap();
             index.add(rows, None, false).unwrap();
             index.remove(&(100..500).collect::<Vec<_>>()).unwrap();
-            let found = index.search(rows, 20, None, 2).unwrap();
+            let found = index.search(rows, None, wish(20, 2)).unwrap();
             for q in (0..1000).step_by(37) {
                 let wanted = brute_force(&index, rows.row(q), 20, |_| true);
                 assert_eq!(found.ids[q * 20..(q + 1) * 20], wanted);
@@ -288,7 +297,7 @@ mod tests {
     fn huge_products_are_held_at_the_largest_number() {
         let index = DenseIndex::new(Isa::Scalar, 1, Metric::Dot).unwrap();
         index.add(Rows::new(&[-1e30, 1e30, 2e30], 3, 1).unwrap(), None, false).unwrap();
-        let found = index.search(Rows::new(&[1e30], 1, 1).unwrap(), 3, None, 1).unwrap();
+        let found = index.search(Rows::new(&[1e30], 1, 1).unwrap(), None, wish(3, 1)).unwrap();
         assert_eq!(found.ids, [2, 1, 0]);
         assert_eq!(found.scores, [f32::MAX, f32::MAX, f32::MIN]);
     }

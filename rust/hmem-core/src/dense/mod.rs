@@ -1,10 +1,21 @@
 //! Similarity search over float32 rows.
 //!
-//! Reading order: [`segment`] (how rows are kept), [`scan`] (how a query is answered), [`index`] (what users hold).
+//! Reading order: [`normal`] (how rows are kept), [`codes`] (their small copies, and what these prove), `query` and `aim`
+//! (a query as rows and codes want it), `sieve`, `floats` and `contest` (who may be among the best), [`scan`] (how a query
+//! is answered), [`segment`] and [`index`] (what users hold).
 
+mod aim;
+pub mod codes;
+pub(crate) mod contest;
+mod floats;
 pub mod index;
+pub mod normal;
+pub(crate) mod query;
 pub mod scan;
 pub mod segment;
+mod sieve;
 
+pub use codes::Coder;
 pub use index::{DenseIndex, Neighbours};
-pub use segment::{DenseSegment, Metric};
+pub use normal::{Metric, NormalRows};
+pub use segment::DenseSegment;

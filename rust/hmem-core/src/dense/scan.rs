@@ -1,29 +1,40 @@
-//! Exact search: a fast float32 scan with a proved error bound, then float64 for the few rows that may matter.
+//! How a query is answered.
 //!
-//! Every product of the scan comes with a bound on its error ([`error_bound`]), so each row has a lower and an upper
-//! limit for its true score. The k-th largest lower limit is a score that at least k rows reach. A row whose upper limit
-//! is below it cannot be among the best k; all others are scored again in float64. The answer, its order included, is
-//! that of a float64 scan over all rows: scores are [`dot64`] of the stored forms, times the powers of two under dot,
-//! divided by the product of the norms under cosine; equal scores keep the order of the rows.
+//! 1. A *sieve* gives every row an upper limit of its score, from the smallest code that serves: the upper halves of 8-bit
+//!    codes where the answer must be exact, signs where nearly always is enough.
+//! 2. The rows that look best are compared by their whole codes; what the `k`-th of them reaches for certain is the first
+//!    *floor*.
+//! 3. Rows whose limit reaches the floor are compared by their whole codes; the floor rises on the way.
+//! 4. Rows that are still in the contest, hardly more than `k`, are scored in float64.
 //!
-//! Queries are taken `QUERIES` at a time through blocks of `ROWS` rows, so that a block comes from memory once and
-//! from the cache for the others. A block without an allowed row is skipped.
+//! With proved limits the answer, its order included, is that of a float64 scan over all rows: scores are
+//! [`dot64`](crate::kernels::dot::dot64) of the stored forms, times the powers of two under dot, divided by the product of
+//! the norms under cosine; equal scores keep the order of the rows. Where a sieve lets too many rows through to be worth
+//! the trouble, the next better one is taken: signs, codes, and in the end the rows as they are.
 
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::segment::{DenseSegment, Metric, power_of_two};
-use crate::kernels::dot::{dot_rows, dot64, error_bound};
+use super::aim::{Aim, Fine, Scale};
+use super::contest::Contest;
+use super::floats;
+use super::normal::{Metric, NormalRows};
+use super::query::{Limit, Query};
+use super::segment::DenseSegment;
+use super::sieve::{Limits, Sieve};
 use crate::kernels::isa::Isa;
+use crate::kernels::limits::reaching;
+use crate::kernels::nibble::dot_codes;
 use crate::kernels::select::TopK;
+use crate::kernels::sign::BLOCK;
 use crate::segment::{Live, Segment};
 
-/// Rows that are scanned together: 64 of 384 numbers fill 96 KiB.
-const ROWS: usize = 64;
+/// Rows whose whole codes are compared at a time.
+const CHUNK: usize = 128;
 
-/// Queries that share a block of rows.
-const QUERIES: usize = 8;
+/// Rows after which is judged whether comparing whole codes rules any out.
+const TRIAL: usize = 2048;
 
 /// A row that was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,35 +47,45 @@ pub struct Hit {
     pub score: f64,
 }
 
-/// The best `k` of the rows that `parts` let through, best first, for each query. Equal scores come in order of part and
-/// row. Queries are split over at most `threads` threads, and never more than there are processors; the answer is the
-/// same for any number.
+/// What is asked of a search.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// Hits a query.
+    pub k: usize,
+    /// Whether a hit may be missed, once in ten thousand, for the sake of speed.
+    pub exact: bool,
+    /// Threads to use, at most one a processor; the answer is the same for any number.
+    pub threads: usize,
+}
+
+/// The best rows that `parts` let through, best first, for each query. Equal scores come in order of part and row.
 #[must_use]
 pub fn search(
     isa: Isa,
     metric: Metric,
     parts: &[Live<'_, DenseSegment>],
-    queries: &DenseSegment,
-    k: usize,
-    threads: usize,
+    queries: &NormalRows,
+    wish: Wish,
 ) -> Vec<Vec<Hit>> {
-    let scan = Scan { isa, metric, parts, queries, k };
-    let m = queries.n_rows();
-    let n: usize = parts.iter().map(|part| part.segment.n_rows()).sum();
+    let m = queries.len();
     let mut answers = vec![Vec::new(); m];
-    if k == 0 || n == 0 {
+    let n: usize = parts.iter().map(|part| part.segment.n_rows()).sum();
+    if wish.k == 0 || n == 0 {
         return answers;
     }
+    let search = Search { isa, parts, wish };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = threads.clamp(1, processors).min(m.div_ceil(QUERIES).max(1));
-    let share = m.div_ceil(threads).max(1);
+    let threads = wish.threads.clamp(1, processors).min(m);
+    let share = m.div_ceil(threads.max(1)).max(1);
     let shares = Mutex::new(answers.chunks_mut(share).enumerate());
     let work = || {
         loop {
             // Taken in a statement of its own: the lock is free again while the share is worked on.
             let next = shares.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((i, answers)) = next else { return };
-            scan.answer(i * share, answers);
+            for (j, answer) in answers.iter_mut().enumerate() {
+                *answer = search.answer(&Query::new(metric, queries, i * share + j));
+            }
         }
     };
     thread::scope(|scope| {
@@ -79,89 +100,197 @@ pub fn search(
     answers
 }
 
-#[derive(Clone, Copy)]
-struct Scan<'a> {
-    isa: Isa,
-    metric: Metric,
-    parts: &'a [Live<'a, DenseSegment>],
-    queries: &'a DenseSegment,
-    k: usize,
+/// From what rows are compared first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Depth {
+    Signs,
+    Codes,
+    Floats,
 }
 
-impl Scan<'_> {
-    /// Answers the queries from number `first` on.
-    fn answer(&self, first: usize, answers: &mut [Vec<Hit>]) {
-        let n: usize = self.parts.iter().map(|part| part.segment.n_rows()).sum();
-        let mut scores = vec![0f32; n * answers.len().min(QUERIES)];
-        for (group, answers) in answers.chunks_mut(QUERIES).enumerate() {
-            let first = first + group * QUERIES;
-            let scores = &mut scores[..n * answers.len()];
-            self.score(first, scores, n);
-            for (i, answer) in answers.iter_mut().enumerate() {
-                *answer = self.choose(first + i, &scores[i * n..(i + 1) * n]);
-            }
-        }
+struct Search<'a> {
+    isa: Isa,
+    parts: &'a [Live<'a, DenseSegment>],
+    wish: Wish,
+}
+
+/// A segment with codes, as one query sees it.
+struct Aimed<'a> {
+    part: usize,
+    /// Position of its first row.
+    first: usize,
+    n_rows: usize,
+    aim: Aim<'a>,
+    fine: Fine,
+}
+
+impl Search<'_> {
+    fn answer(&self, query: &Query<'_>) -> Vec<Hit> {
+        let aimed = self.aim(query);
+        let contest = match self.wish.exact {
+            false => self.contest(query, &aimed, Depth::Signs),
+            true => None,
+        };
+        let contest = contest
+            .or_else(|| self.contest(query, &aimed, Depth::Codes))
+            .or_else(|| self.contest(query, &aimed, Depth::Floats))
+            .expect("the rows as they are never let too many through");
+        let best = contest.decide(|position| {
+            let (part, row) = self.place(position);
+            query.score(self.isa, self.parts[part].segment.rows(), row)
+        });
+        let hit = |(score, position)| {
+            let (part, row) = self.place(position);
+            Hit { part, row, score }
+        };
+        best.into_iter().map(hit).collect()
     }
 
-    /// Float32 products of a group of queries with all rows of blocks that have an allowed one; query by query.
-    fn score(&self, first: usize, scores: &mut [f32], n: usize) {
-        let queries = self.queries.rows();
-        let mut base = 0;
+    fn aim(&self, query: &Query<'_>) -> Vec<Aimed<'_>> {
+        let mut first = 0;
+        let mut aimed = Vec::new();
+        for (part, live) in self.parts.iter().enumerate() {
+            let n_rows = live.segment.n_rows();
+            if let Some((rotation, codes)) = live.segment.codes() {
+                let aim = Aim::new(self.isa, rotation, codes, query);
+                let fine = aim.fine();
+                aimed.push(Aimed { part, first, n_rows, aim, fine });
+            }
+            first += n_rows;
+        }
+        aimed
+    }
+
+    /// The rows that may be among the best; `None` where `depth` rules too few out.
+    fn contest(&self, query: &Query<'_>, aimed: &[Aimed<'_>], depth: Depth) -> Option<Contest> {
+        let mut contest = Contest::new(self.wish.k);
+        let mut first = 0;
         for part in self.parts {
-            let n_rows = part.segment.n_rows();
-            for start in (0..n_rows).step_by(ROWS) {
-                let end = n_rows.min(start + ROWS);
-                if !(start..end).any(|row| part.rows.contains(row)) {
+            if depth == Depth::Floats || part.segment.codes().is_none() {
+                floats::scan(self.isa, query, part.segment.rows(), part.rows, first, &mut contest);
+            }
+            first += part.segment.n_rows();
+        }
+        if depth == Depth::Floats || aimed.is_empty() {
+            return Some(contest);
+        }
+        let sieved: Vec<Sieved<'_>> = aimed.iter().map(|aimed| self.sieve(aimed, depth)).collect();
+        contest.raise(self.first_floor(&sieved));
+        self.sweep(&sieved, depth, contest)
+    }
+
+    fn sieve<'a>(&'a self, aimed: &'a Aimed<'a>, depth: Depth) -> Sieved<'a> {
+        let allowed = self.parts[aimed.part].rows;
+        let sieve = match depth {
+            Depth::Signs => Sieve::signs(self.isa, &aimed.aim, allowed),
+            _ => Sieve::coarse(self.isa, &aimed.aim, allowed),
+        };
+        let blocks = aimed.n_rows.div_ceil(BLOCK);
+        let (mut upper, mut largest) = (vec![0f32; aimed.n_rows], vec![0f32; blocks]);
+        sieve.fill(0..blocks, Limits { upper: &mut upper, largest: &mut largest });
+        Sieved { aimed, sieve, upper, largest }
+    }
+
+    /// What `k` of the rows that look best reach for certain; −∞ if there are fewer.
+    fn first_floor(&self, sieved: &[Sieved<'_>]) -> f64 {
+        let blocks: usize = sieved.iter().map(|sieved| sieved.largest.len()).sum();
+        // The best rows mostly stand in blocks of their own, so the best row of each of the best blocks will do.
+        let by_block = self.wish.k <= blocks;
+        let mut best = TopK::new(self.wish.k);
+        let mut enter = |limit: f32, scale: Scale, position: usize| {
+            if limit > f32::NEG_INFINITY {
+                best.push(scale.score(limit), position);
+            }
+        };
+        for sieved in sieved {
+            let (scale, first) = (sieved.sieve.scale(), sieved.aimed.first);
+            if by_block {
+                let starts = (first..).step_by(BLOCK);
+                sieved.largest.iter().zip(starts).for_each(|(&largest, start)| enter(largest, scale, start));
+            } else {
+                sieved.upper.iter().zip(first..).for_each(|(&upper, position)| enter(upper, scale, position));
+            }
+        }
+        let mut lower = TopK::new(self.wish.k);
+        let mut starts: Vec<usize> = best.into_sorted().into_iter().map(|(_, position)| position).collect();
+        starts.sort_unstable();
+        let mut starts = starts.into_iter().peekable();
+        for sieved in sieved {
+            let aimed = sieved.aimed;
+            let end = aimed.first + aimed.n_rows;
+            let rows = std::iter::from_fn(|| starts.next_if(|&position| position < end)).map(|position| {
+                let row = position - aimed.first;
+                row + if by_block { sieved.best_of_block(row / BLOCK) } else { 0 }
+            });
+            let mut chosen: Vec<u32> = rows.map(row_number).collect();
+            self.compare(aimed, &mut chosen, |limit, position| lower.push(limit.lower, position));
+        }
+        lower.threshold().unwrap_or(f64::NEG_INFINITY)
+    }
+
+    /// Compares whole codes of all rows that reach the floor; `None` if too many do.
+    fn sweep(&self, sieved: &[Sieved<'_>], depth: Depth, mut contest: Contest) -> Option<Contest> {
+        if depth == Depth::Signs {
+            let n: usize = sieved.iter().map(|sieved| sieved.aimed.n_rows).sum();
+            let reaching: usize = sieved.iter().map(|sieved| sieved.count_reaching(contest.floor())).sum();
+            if reaching > n / 4 {
+                return None;
+            }
+        }
+        let mut compared = 0;
+        let mut chosen = Vec::with_capacity(CHUNK + BLOCK);
+        for sieved in sieved {
+            let mut compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
+                compared += chosen.len();
+                self.compare(sieved.aimed, chosen, |limit, position| contest.enter(limit, position));
+                compared < TRIAL || contest.len() <= compared / 2
+            };
+            let mut floor = sieved.sieve.scale().limit(contest.floor());
+            for (block, &largest) in sieved.largest.iter().enumerate() {
+                if largest < floor || largest == f32::NEG_INFINITY {
                     continue;
                 }
-                let rows = part.segment.rows_between(start, end);
-                for (i, scores) in scores.chunks_exact_mut(n).enumerate() {
-                    dot_rows(self.isa, rows, queries.row(first + i), &mut scores[base + start..base + end]);
+                let start = block * BLOCK;
+                let mut bits = sieved.reaching(block, floor);
+                while bits != 0 {
+                    chosen.push(row_number(start + bits.trailing_zeros() as usize));
+                    bits &= bits - 1;
+                }
+                if chosen.len() >= CHUNK {
+                    if !compare(&mut chosen, &mut contest) {
+                        return None;
+                    }
+                    floor = sieved.sieve.scale().limit(contest.floor());
                 }
             }
-            base += n_rows;
+            if !compare(&mut chosen, &mut contest) {
+                return None;
+            }
         }
+        Some(contest)
     }
 
-    /// The best rows for one query, given its float32 products.
-    fn choose(&self, query: usize, scores: &[f32]) -> Vec<Hit> {
-        let limits = Limits::new(self.metric, self.queries, query);
-        let mut lower = TopK::new(self.k);
-        let mut floor = f64::NEG_INFINITY;
-        self.for_each_allowed(|position, part, row| {
-            let limit = limits.of(part, row, scores[position]).lower;
-            if limit > floor {
-                lower.push(limit, position);
-                floor = lower.threshold().unwrap_or(floor);
+    /// Gives the limits of `chosen` rows by their whole codes, and their positions; empties `chosen`.
+    fn compare(&self, aimed: &Aimed<'_>, chosen: &mut Vec<u32>, mut enter: impl FnMut(Limit, usize)) {
+        let mut sums = [0; CHUNK];
+        let [a, b] = &aimed.fine.query;
+        for chosen in chosen.chunks(CHUNK) {
+            let sums = &mut sums[..chosen.len()];
+            dot_codes(self.isa, aimed.aim.codes().planes(), chosen, [a, b], sums);
+            for (&row, &sum) in chosen.iter().zip(&*sums) {
+                let row = row as usize;
+                enter(aimed.aim.fine_limit(&aimed.fine, row, sum), aimed.first + row);
             }
-        });
-        let mut best = TopK::new(self.k);
-        let numbers = self.queries.rows().row(query);
-        self.for_each_allowed(|position, part, row| {
-            if limits.of(part, row, scores[position]).upper >= floor {
-                let product = dot64(part.rows().row(row), numbers);
-                best.push(limits.score(part, row, product), position);
-            }
-        });
-        best.into_sorted().into_iter().map(|(score, position)| self.hit(position, score)).collect()
-    }
-
-    /// Calls with the number among all rows, the segment and the number in it.
-    fn for_each_allowed(&self, mut call: impl FnMut(usize, &DenseSegment, usize)) {
-        let mut base = 0;
-        for part in self.parts {
-            for row in part.rows.iter() {
-                call(base + row, part.segment, row);
-            }
-            base += part.segment.n_rows();
         }
+        chosen.clear();
     }
 
-    fn hit(&self, position: usize, score: f64) -> Hit {
+    /// Part and row of a position.
+    fn place(&self, position: usize) -> (usize, usize) {
         let mut row = position;
         for (part, live) in self.parts.iter().enumerate() {
             match row.checked_sub(live.segment.n_rows()) {
-                None => return Hit { part, row, score },
+                None => return (part, row),
                 Some(rest) => row = rest,
             }
         }
@@ -169,60 +298,38 @@ impl Scan<'_> {
     }
 }
 
-/// Scores of one query, and limits of what its float32 products stand for.
-pub(crate) struct Limits {
-    metric: Metric,
-    /// Norm of the query's stored form.
-    query_norm: f64,
-    /// Its power of two.
-    query_scale: f64,
-    /// Error of a float32 product, a unit of the row's norm …
-    relative: f64,
-    /// … and on top.
-    absolute: f64,
+fn row_number(row: usize) -> u32 {
+    u32::try_from(row).expect("a segment has fewer than 2^32 rows")
 }
 
-pub(crate) struct Limit {
-    pub(crate) lower: f64,
-    pub(crate) upper: f64,
+/// Limits of all rows of a segment.
+struct Sieved<'a> {
+    aimed: &'a Aimed<'a>,
+    sieve: Sieve<'a>,
+    upper: Vec<f32>,
+    /// Of each block.
+    largest: Vec<f32>,
 }
 
-impl Limits {
-    pub(crate) fn new(metric: Metric, queries: &DenseSegment, query: usize) -> Self {
-        let bound = error_bound(queries.rows().dim());
-        let query_norm = queries.norms()[query];
-        // A thousandth more than proved: it covers the rounding of all float64 arithmetic here and in `score`, which is
-        // smaller by far (2^-53 a step instead of 2^-24).
-        Self {
-            metric,
-            query_norm,
-            query_scale: power_of_two(i32::from(queries.exponents()[query])),
-            relative: bound.relative * 1.001 * query_norm,
-            absolute: bound.absolute,
-        }
+impl Sieved<'_> {
+    fn block(&self, block: usize) -> &[f32] {
+        &self.upper[block * BLOCK..self.upper.len().min((block + 1) * BLOCK)]
     }
 
-    /// Between which scores the row's true one lies; in units of the query's norm or scale, which are the same for all.
-    #[inline]
-    pub(crate) fn of(&self, segment: &DenseSegment, row: usize, product: f32) -> Limit {
-        let norm = segment.norms()[row];
-        let error = self.relative * norm + self.absolute;
-        let product = f64::from(product);
-        let (lower, upper) = (product - error, product + error);
-        match self.metric {
-            Metric::Cosine => Limit { lower: lower / norm, upper: upper / norm },
-            Metric::Dot => {
-                let scale = power_of_two(i32::from(segment.exponents()[row]));
-                Limit { lower: lower * scale, upper: upper * scale }
-            }
-        }
+    /// Which row of the block has the largest limit.
+    fn best_of_block(&self, block: usize) -> usize {
+        self.block(block).iter().position(|&upper| upper == self.largest[block]).unwrap_or(0)
     }
 
-    /// The score for a float64 product.
-    pub(crate) fn score(&self, segment: &DenseSegment, row: usize, product: f64) -> f64 {
-        match self.metric {
-            Metric::Cosine => product / (segment.norms()[row] * self.query_norm),
-            Metric::Dot => product * (power_of_two(i32::from(segment.exponents()[row])) * self.query_scale),
-        }
+    /// Which rows of a block have at least this limit. Those that are not allowed have none.
+    fn reaching(&self, block: usize, floor: f32) -> u64 {
+        reaching(self.sieve.isa(), self.block(block), floor.max(f32::MIN))
+    }
+
+    /// How many rows reach a score.
+    fn count_reaching(&self, score: f64) -> usize {
+        let floor = self.sieve.scale().limit(score);
+        let blocks = (0..self.largest.len()).filter(|&block| self.largest[block] >= floor);
+        blocks.map(|block| self.reaching(block, floor).count_ones() as usize).sum()
     }
 }

@@ -6,6 +6,8 @@ pub mod limits;
 pub mod line;
 pub mod nibble;
 mod per_isa;
+pub mod quantise;
 pub mod random;
+pub mod rotation;
 pub mod select;
 pub mod sign;

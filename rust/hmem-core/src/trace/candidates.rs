@@ -16,8 +16,8 @@ use super::segment::{TraceSegment, sample_order};
 use crate::attractor::energy;
 use crate::bitmap::Bitmap;
 use crate::dense::Metric;
-use crate::dense::scan::Limits;
-use crate::kernels::dot::{dot_rows, dot64};
+use crate::dense::query::Query;
+use crate::kernels::dot::dot_rows;
 use crate::kernels::isa::Isa;
 use crate::kernels::select::TopK;
 use crate::segment::{Live, Part, View};
@@ -108,19 +108,17 @@ impl Pooled {
 /// Cosines of keys with one cue.
 pub(super) struct Cosines<'a> {
     isa: Isa,
-    cue: &'a Cue,
-    limits: Limits,
+    query: Query<'a>,
 }
 
 impl<'a> Cosines<'a> {
     pub(super) fn new(isa: Isa, cue: &'a Cue) -> Self {
-        Self { isa, cue, limits: Limits::new(Metric::Cosine, cue.normal(), 0) }
+        Self { isa, query: Query::new(Metric::Cosine, cue.normal(), 0) }
     }
 
     /// The cosine of one key, in float64.
     pub(super) fn exact(&self, segment: &TraceSegment, key: usize) -> f64 {
-        let product = dot64(segment.keys().rows().row(key), self.cue.stored());
-        self.limits.score(segment.keys(), key, product)
+        self.query.score(self.isa, segment.keys().rows(), key)
     }
 
     fn pooled(&self, segment: &TraceSegment, row: usize, beta: f64) -> Pooled {
@@ -143,7 +141,6 @@ impl<'a> Cosines<'a> {
         beta: f64,
         n: usize,
     ) -> Vec<(usize, usize)> {
-        let norm = self.cue.norm();
         let mut lower = TopK::new(n);
         let mut floor = f64::NEG_INFINITY;
         let mut contenders = Vec::new();
@@ -154,8 +151,8 @@ impl<'a> Cosines<'a> {
             products.resize(segment.key_ids().len(), 0f32);
             for run in runs(rows[p]) {
                 let keys = segment.keys_of(run.start).start..segment.keys_of(run.end - 1).end;
-                let stored = segment.keys().rows_between(keys.start, keys.end);
-                dot_rows(self.isa, stored, self.cue.stored(), &mut products[keys]);
+                let stored = segment.keys().rows().rows_between(keys.start, keys.end);
+                dot_rows(self.isa, stored, self.query.numbers(), &mut products[keys]);
             }
             for row in rows[p].iter() {
                 let keys = segment.keys_of(row);
@@ -165,9 +162,9 @@ impl<'a> Cosines<'a> {
                 let spread = libm::log(keys.len() as f64) / beta;
                 let (mut least, mut most) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
                 for key in keys {
-                    let limit = self.limits.of(segment.keys(), key, products[key]);
-                    least = least.max(limit.lower / norm);
-                    most = most.max(limit.upper / norm);
+                    let limit = self.query.limit(segment.keys().rows(), key, products[key]);
+                    least = least.max(limit.lower);
+                    most = most.max(limit.upper);
                 }
                 // The margin covers the rounding of `energy` itself, which counts where beta is tiny.
                 let most = most + spread;

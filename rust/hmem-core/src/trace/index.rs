@@ -6,7 +6,7 @@ use super::candidates::{Candidates, Cosines, Question};
 use super::segment::TraceSegment;
 use crate::attractor::{check_beta, group_bounds};
 use crate::dense::index::check_dim;
-use crate::dense::{DenseSegment, Metric};
+use crate::dense::{Coder, DenseSegment, Metric, NormalRows};
 use crate::error::{AddError, IdError, InputError};
 use crate::kernels::isa::Isa;
 use crate::rows::Rows;
@@ -17,20 +17,12 @@ use crate::text::Analyzer;
 
 /// A vector to compare keys with.
 #[derive(Debug)]
-pub struct Cue(DenseSegment);
+pub struct Cue(NormalRows);
 
 impl Cue {
     /// The one row, in normal form.
-    pub(super) fn normal(&self) -> &DenseSegment {
+    pub(super) fn normal(&self) -> &NormalRows {
         &self.0
-    }
-
-    pub(super) fn stored(&self) -> &[f32] {
-        self.0.rows().data()
-    }
-
-    pub(super) fn norm(&self) -> f64 {
-        self.0.norms()[0]
     }
 }
 
@@ -49,11 +41,10 @@ pub struct OfKeys<T> {
 #[derive(Debug)]
 pub struct TraceIndex {
     segments: Segments<TraceSegment>,
-    dim: usize,
     beta: f64,
     analyzer: Analyzer,
     bm25: Bm25,
-    isa: Isa,
+    coder: Arc<Coder>,
 }
 
 impl TraceIndex {
@@ -64,7 +55,8 @@ impl TraceIndex {
     pub fn new(isa: Isa, dim: usize, beta: f64, analyzer: Analyzer, bm25: Bm25) -> Result<Self, InputError> {
         check_dim(dim)?;
         check_beta(beta)?;
-        Ok(Self { segments: Segments::default(), dim, beta, analyzer, bm25, isa })
+        let coder = Arc::new(Coder::new(isa, dim));
+        Ok(Self { segments: Segments::default(), beta, analyzer, bm25, coder })
     }
 
     /// Puts memories in, replacing those that have one of the ids. Memory `i` has the keys
@@ -81,7 +73,7 @@ impl TraceIndex {
         texts: &[String],
     ) -> Result<(), AddError> {
         let length = |argument, partner, wanted, got| InputError::Length { argument, partner, wanted, got };
-        vectors.check_dim("vectors", self.dim)?;
+        vectors.check_dim("vectors", self.dim())?;
         if vectors.len() != key_ids.len() {
             return Err(length("vectors", "key_ids", key_ids.len(), vectors.len()).into());
         }
@@ -97,7 +89,7 @@ impl TraceIndex {
             let got = id.to_string();
             return Err(InputError::Range { argument: "key_ids", wanted: "0 or more", got }.into());
         }
-        let keys = DenseSegment::new("vectors", vectors, Metric::Cosine)?;
+        let keys = DenseSegment::new(&self.coder, "vectors", vectors, Metric::Cosine)?;
         let words = Words::new(&self.analyzer, texts.iter().map(String::as_str));
         let segment = TraceSegment::new(keys, key_ids.to_vec(), offsets, words, ids.to_vec());
         self.segments.add(segment, Some(ids), true)?;
@@ -118,8 +110,8 @@ impl TraceIndex {
     /// [`InputError`] for another width, numbers that are not finite, or zeros alone.
     pub fn cue(&self, vector: &[f32]) -> Result<Cue, InputError> {
         let row = Rows::new(vector, 1, vector.len())?;
-        row.check_dim("vector", self.dim)?;
-        DenseSegment::new("vector", row, Metric::Cosine).map(Cue)
+        row.check_dim("vector", self.dim())?;
+        NormalRows::new("vector", row, Metric::Cosine).map(Cue)
     }
 
     /// The `n` memories best by energy and the `n` best by BM25, each with both scores.
@@ -138,7 +130,7 @@ impl TraceIndex {
         check_beta(beta)?;
         let view = self.view();
         let allowed = allowed.map(|allowed| view.filter(allowed)).transpose()?;
-        let cosines = cue.map(|cue| Cosines::new(self.isa, cue));
+        let cosines = cue.map(|cue| Cosines::new(self.coder.isa(), cue));
         let question = Question { view: &view, cosines, beta, bm25: self.bm25, terms };
         Ok(question.candidates(allowed.as_deref(), n))
     }
@@ -148,7 +140,7 @@ impl TraceIndex {
     /// # Errors
     /// [`IdError::Unknown`].
     pub fn key_scores(&self, cue: &Cue, ids: &[i64]) -> Result<OfKeys<f64>, IdError> {
-        let cosines = Cosines::new(self.isa, cue);
+        let cosines = Cosines::new(self.coder.isa(), cue);
         self.of_keys(ids, |segment, key, scores| scores.push(cosines.exact(segment, key)))
     }
 
@@ -157,7 +149,9 @@ impl TraceIndex {
     /// # Errors
     /// [`IdError::Unknown`].
     pub fn vectors(&self, ids: &[i64]) -> Result<OfKeys<f32>, IdError> {
-        self.of_keys(ids, |segment, key, numbers| numbers.extend(segment.keys().vector(key, Metric::Cosine)))
+        self.of_keys(ids, |segment, key, numbers| {
+            numbers.extend(segment.keys().rows().vector(key, Metric::Cosine));
+        })
     }
 
     fn of_keys<T>(
@@ -201,7 +195,7 @@ impl TraceIndex {
     /// Width of the keys.
     #[must_use]
     pub fn dim(&self) -> usize {
-        self.dim
+        self.coder.dim()
     }
 
     /// The inverse temperature of the energy.

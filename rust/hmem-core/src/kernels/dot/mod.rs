@@ -21,7 +21,7 @@ mod dot64;
 mod neon;
 pub mod scalar;
 
-pub use dot64::dot64;
+pub use dot64::{dot64, dot64_on};
 
 use super::isa::Isa;
 use crate::rows::Rows;

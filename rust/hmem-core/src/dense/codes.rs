@@ -1,0 +1,329 @@
+//! Rows as codes: small, quick to compare, and with a proved distance from the rows.
+//!
+//! # What is kept of a row
+//!
+//! Let `x` be a row (of unit length under cosine; under dot, in units of a power of two that all rows of the segment
+//! share), `c` the *centre* of its segment, and `R` the [`Rotation`]. Centring takes away what all rows have in common,
+//! and rotating makes their numbers about equally large, so that `y = R(x - c)` loses little when it is rounded:
+//!
+//! ```text
+//! y = scale · code + e        code: integers from -127 to 127, 8 bits each    ‖e‖ ≤ fine_error
+//! y = scale · coarse + e'     coarse: the middle of what h may stand for, 16·h - 120.5,
+//!                             where h are the upper 4 bits of code + 128      ‖e'‖ ≤ coarse_error
+//! y ≈ factor · sign(y)        1 bit each                                      see below
+//! ```
+//!
+//! # Scores from codes
+//!
+//! For a query `q` and any number `g`, with `p = q - g·c`,
+//!
+//! ```text
+//! x·q = c·q + (x - c)·q = c·q + g·offset + y·Rp        offset = (x - c)·c
+//! ```
+//!
+//! so only `y·Rp` is estimated, and its error is at most `‖e‖·‖p‖`, whatever the data (Cauchy and Schwarz). With
+//! `g = q·c / ‖c‖²` the part `p` is as short as it can be: where all rows are nearly the same, errors shrink with their
+//! differences. Whatever is rounded on the way is part of the bounds; see [`Aim`](super::aim::Aim).
+//!
+//! # Signs
+//!
+//! `sign(y)` scaled by `factor = ‖y‖² / ‖y‖₁` gives `y·Rp` without bias, and, since the rotation is random, with an error
+//! that is about normal with the deviation `spread·‖p‖`, where
+//! `spread = factor · √((d - ‖y‖₁² / ‖y‖²) / (d - 1))`. That is no proof: an exact search never relies on it.
+//! (J. Gao, C. Long, "RaBitQ: quantizing high-dimensional vectors with a theoretical error bound for approximate nearest
+//! neighbor search", 2024.)
+
+use super::normal::{Metric, NormalRows, power_of_two};
+use crate::kernels::isa::Isa;
+use crate::kernels::line::{LINE, Line};
+use crate::kernels::nibble::{MAX_WIDTH, Planes, STEP};
+use crate::kernels::quantise::{accumulate, centred, norms, rounded, squared_distance};
+use crate::kernels::rotation::Rotation;
+use crate::kernels::sign;
+
+/// Fewer rows are compared as they are.
+pub const MIN_ROWS: usize = 256;
+
+/// Narrower rows are hardly longer than their codes.
+pub const MIN_DIM: usize = 64;
+
+/// Rows on which is tried whether centring makes them shorter.
+const TRIED: usize = 256;
+
+/// The largest magnitude of a code.
+const LARGEST: f32 = 127.0;
+
+/// How rows of one width become codes.
+#[derive(Debug)]
+pub struct Coder {
+    isa: Isa,
+    dim: usize,
+    rotation: Option<Rotation>,
+}
+
+impl Coder {
+    /// For rows of this width.
+    #[must_use]
+    pub fn new(isa: Isa, dim: usize) -> Self {
+        let rotation = (MIN_DIM..=MAX_WIDTH).contains(&dim).then(|| Rotation::new(dim));
+        Self { isa, dim, rotation }
+    }
+
+    /// The instruction set that kernels use.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Width of the rows.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// `None` for widths that are not coded.
+    #[must_use]
+    pub fn rotation(&self) -> Option<&Rotation> {
+        self.rotation.as_ref()
+    }
+}
+
+/// One number for each row.
+#[derive(Debug, Default)]
+pub struct PerRow {
+    /// One unit of the 8-bit code.
+    pub scale: Vec<f32>,
+    /// `(x - c)·c`.
+    pub offset: Vec<f32>,
+    /// See the module's head.
+    pub coarse_error: Vec<f32>,
+    /// See the module's head.
+    pub fine_error: Vec<f32>,
+    /// See the module's head.
+    pub factor: Vec<f32>,
+    /// See the module's head.
+    pub spread: Vec<f32>,
+}
+
+/// The codes of a segment's rows.
+#[derive(Debug)]
+pub struct Codes {
+    high: Vec<Line>,
+    low: Vec<Line>,
+    signs: Vec<Line>,
+    per_row: PerRow,
+    centre: Vec<f32>,
+    centre_norm: f64,
+    radius: f64,
+    widest_error: f64,
+    exponent: i32,
+}
+
+impl Codes {
+    /// Of these rows; `None` where they are too few or too narrow.
+    #[must_use]
+    pub fn new(coder: &Coder, rows: &NormalRows, metric: Metric) -> Option<Self> {
+        let rotation = coder.rotation().filter(|_| rows.len() >= MIN_ROWS)?;
+        let exponent = match metric {
+            Metric::Cosine => 0,
+            Metric::Dot => rows.exponents().iter().copied().max().map_or(0, i32::from),
+        };
+        let (n, d) = (rows.len(), rows.dim());
+        let centre = centre(coder.isa, rows, metric, exponent);
+        let centre_norm = norms(coder.isa, &centre).squares.sqrt();
+        let (steps, lines) = (d.div_ceil(STEP), d.div_ceil(sign::PER_LINE));
+        let mut codes = Self {
+            high: vec![Line::ZERO; n * steps],
+            low: vec![Line::ZERO; n * steps],
+            signs: vec![Line::ZERO; n.div_ceil(sign::BLOCK) * lines],
+            per_row: PerRow::default(),
+            centre,
+            centre_norm,
+            radius: 0.0,
+            widest_error: 0.0,
+            exponent,
+        };
+        let mut encoder = Encoder {
+            isa: coder.isa,
+            rotation,
+            row: vec![0.0; d],
+            rounded: vec![0; d],
+            bytes: vec![0; steps * STEP],
+        };
+        for row in 0..n {
+            encoder.encode(&mut codes, rows, row, factor(rows, row, metric, exponent));
+        }
+        Some(codes)
+    }
+
+    /// The 8-bit codes, in two halves.
+    #[must_use]
+    pub fn planes(&self) -> Planes<'_> {
+        Planes { high: &self.high, low: &self.low, steps: self.centre.len().div_ceil(STEP) }
+    }
+
+    /// The 1-bit codes, in blocks.
+    #[must_use]
+    pub fn signs(&self) -> &[Line] {
+        &self.signs
+    }
+
+    /// What stands beside each row's codes.
+    #[must_use]
+    pub fn per_row(&self) -> &PerRow {
+        &self.per_row
+    }
+
+    /// The centre.
+    #[must_use]
+    pub fn centre(&self) -> &[f32] {
+        &self.centre
+    }
+
+    /// Its length.
+    #[must_use]
+    pub fn centre_norm(&self) -> f64 {
+        self.centre_norm
+    }
+
+    /// No row is farther from the centre.
+    #[must_use]
+    pub fn radius(&self) -> f64 {
+        self.radius
+    }
+
+    /// The largest of all errors of the upper four bits, which are larger than those of all eight.
+    #[must_use]
+    pub fn widest_error(&self) -> f64 {
+        self.widest_error
+    }
+
+    /// Rows are in units of two to this power.
+    #[must_use]
+    pub fn exponent(&self) -> i32 {
+        self.exponent
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn nbytes(&self) -> usize {
+        let per_row = &self.per_row;
+        let numbers = [&per_row.scale, &per_row.offset, &per_row.coarse_error, &per_row.fine_error];
+        let more = [&per_row.factor, &per_row.spread, &self.centre];
+        size_of_val(&*self.high)
+            + size_of_val(&*self.low)
+            + size_of_val(&*self.signs)
+            + numbers.into_iter().chain(more).map(|numbers| size_of_val(&**numbers)).sum::<usize>()
+    }
+}
+
+/// What a stored row is to be multiplied with.
+fn factor(rows: &NormalRows, row: usize, metric: Metric, exponent: i32) -> f64 {
+    match metric {
+        Metric::Cosine => rows.norms()[row].recip(),
+        Metric::Dot => power_of_two(i32::from(rows.exponents()[row]) - exponent),
+    }
+}
+
+/// The mean of the rows, or zeros where rows are no shorter without it.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "any centre near the mean will do"
+)]
+fn centre(isa: Isa, rows: &NormalRows, metric: Metric, exponent: i32) -> Vec<f32> {
+    let (n, d) = (rows.len(), rows.dim());
+    let factor = |row| factor(rows, row, metric, exponent);
+    let mut sum = vec![0f64; d];
+    for row in 0..n {
+        accumulate(isa, rows.rows().row(row), factor(row), &mut sum);
+    }
+    let mean: Vec<f32> = sum.iter().map(|sum| (sum / n as f64) as f32).collect();
+    let none = vec![0f32; d];
+    let mut row_without = vec![0f32; d];
+    let mut length = |row: usize, centre: &[f32]| {
+        centred(isa, rows.rows().row(row), factor(row), centre, &mut row_without).0.sqrt()
+    };
+    let tried = (0..n).step_by(n.div_ceil(TRIED));
+    let gain: f64 = tried.map(|row| length(row, &none) - length(row, &mean)).sum();
+    if gain > 0.0 { mean } else { none }
+}
+
+/// Working memory for one row at a time.
+struct Encoder<'a> {
+    isa: Isa,
+    rotation: &'a Rotation,
+    row: Vec<f32>,
+    rounded: Vec<i32>,
+    bytes: Vec<u8>,
+}
+
+impl Encoder<'_> {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "codes are -127 to 127, so 1 to 255 here"
+    )]
+    fn encode(&mut self, codes: &mut Codes, rows: &NormalRows, row: usize, factor: f64) {
+        let (isa, d) = (self.isa, self.row.len());
+        let (squares, offset) = centred(isa, rows.rows().row(row), factor, &codes.centre, &mut self.row);
+        let length = squares.sqrt();
+        self.rotation.apply(isa, &mut self.row);
+        let rotated = norms(isa, &self.row);
+
+        // Rows that are all centre have no scale; with any scale their code is zero.
+        let scale = (rotated.largest / LARGEST).max(f32::MIN_POSITIVE);
+        rounded(isa, &self.row, (LARGEST / rotated.largest).min(f32::MAX), &mut self.rounded);
+        let fine = squared_distance(isa, &self.row, scale.into(), &self.rounded);
+        for (byte, code) in self.bytes.iter_mut().zip(&mut self.rounded) {
+            *byte = (*code + 128) as u8;
+            // Twice what the upper four bits stand for.
+            *code = 2 * i32::from(*byte & 0xf0) - 241;
+        }
+        let coarse = squared_distance(isa, &self.row, f64::from(scale) / 2.0, &self.rounded);
+        self.pack(codes, row);
+
+        // What was rounded before the codes: the row itself, its rotation, and the stored form's factor.
+        let before = length * (self.rotation.error() + 2f64.powi(-22))
+            + 2f64.powi(-48) * (rows.norms()[row] * factor + codes.centre_norm);
+        let errors = [fine, coarse].map(|squares| rounded_up(squares.sqrt() + before));
+        let per_row = &mut codes.per_row;
+        per_row.scale.push(scale);
+        per_row.offset.push(offset as f32);
+        per_row.fine_error.push(errors[0]);
+        per_row.coarse_error.push(errors[1]);
+        let sign_factor = if rotated.sum > 0.0 { rotated.squares / rotated.sum } else { 0.0 };
+        let share =
+            if rotated.squares > 0.0 { rotated.sum * rotated.sum / rotated.squares } else { d as f64 };
+        let spread = sign_factor * ((d as f64 - share).max(0.0) / (d - 1) as f64).sqrt();
+        per_row.factor.push(sign_factor as f32);
+        per_row.spread.push(spread as f32);
+        codes.radius = codes.radius.max(length * (1.0 + 2f64.powi(-20)));
+        codes.widest_error = codes.widest_error.max(errors[0].max(errors[1]).into());
+    }
+
+    /// Puts `bytes`, and the signs of `row`, where the kernels want them.
+    fn pack(&self, codes: &mut Codes, row: usize) {
+        let steps = self.bytes.len() / STEP;
+        let (highs, lows) = (&mut codes.high[row * steps..], &mut codes.low[row * steps..]);
+        for ((bytes, high), low) in self.bytes.as_chunks::<STEP>().0.iter().zip(highs).zip(lows) {
+            for j in 0..LINE {
+                let (first, second) = (bytes[j], bytes[LINE + j]);
+                high.0[j] = first >> 4 | second & 0xf0;
+                low.0[j] = first & 15 | second << 4;
+            }
+        }
+        let lines = self.row.len().div_ceil(sign::PER_LINE);
+        let block = &mut codes.signs[row / sign::BLOCK * lines..][..lines];
+        for (line, eight) in block.iter_mut().zip(self.row.chunks(sign::PER_LINE)) {
+            line.0[row % sign::BLOCK] =
+                eight.iter().enumerate().fold(0, |bits, (i, &y)| bits | u8::from(y >= 0.0) << i);
+        }
+    }
+}
+
+/// As float32, and no smaller; a millionth more covers the rounding of what was computed in float64.
+#[allow(clippy::cast_possible_truncation, reason = "rounded up after")]
+pub(super) fn rounded_up(x: f64) -> f32 {
+    ((x * (1.0 + 1e-6)) as f32).next_up()
+}

@@ -1,0 +1,67 @@
+//! Who may still be among the best.
+//!
+//! Rows come with limits of their scores. The `k`-th largest lower limit is a score that `k` rows reach: the *floor*. A row
+//! whose upper limit is below it is out; the others are scored exactly in the end, the most promising first, until none
+//! that is left can enter.
+
+use super::query::Limit;
+use crate::kernels::select::TopK;
+
+/// One query's contest. A position stands for a row; of equal scores the smaller position is better.
+#[derive(Debug)]
+pub(crate) struct Contest {
+    k: usize,
+    floor: f64,
+    lower: TopK<f64>,
+    /// Upper limits and positions.
+    left: Vec<(f64, usize)>,
+}
+
+impl Contest {
+    /// For the best `k`; nobody is in yet.
+    pub(crate) fn new(k: usize) -> Self {
+        Self { k, floor: f64::NEG_INFINITY, lower: TopK::new(k), left: Vec::new() }
+    }
+
+    /// Takes a floor that is known from elsewhere: `k` rows reach it.
+    pub(crate) fn raise(&mut self, floor: f64) {
+        self.floor = self.floor.max(floor);
+    }
+
+    /// Whoever cannot reach it is out.
+    pub(crate) fn floor(&self) -> f64 {
+        self.floor
+    }
+
+    /// Rows that were not out when they came.
+    pub(crate) fn len(&self) -> usize {
+        self.left.len()
+    }
+
+    /// Takes a row in. Each row once.
+    #[inline]
+    pub(crate) fn enter(&mut self, limit: Limit, position: usize) {
+        if limit.upper < self.floor {
+            return;
+        }
+        self.left.push((limit.upper, position));
+        if limit.lower > self.floor {
+            self.lower.push(limit.lower, position);
+            self.floor = self.lower.threshold().map_or(self.floor, |threshold| threshold.max(self.floor));
+        }
+    }
+
+    /// The best `k`, best first, with their exact scores.
+    pub(crate) fn decide(mut self, exact: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
+        self.left.retain(|&(upper, _)| upper >= self.floor);
+        self.left.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        let mut best = TopK::new(self.k);
+        for (upper, position) in self.left {
+            if best.threshold().is_some_and(|threshold| upper < threshold) {
+                break;
+            }
+            best.push(exact(position), position);
+        }
+        best.into_sorted()
+    }
+}

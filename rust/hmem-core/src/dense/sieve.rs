@@ -1,0 +1,113 @@
+//! Upper limits of all rows of a segment, from one kind of code, and the rows that reach a floor.
+//!
+//! Limits are computed for blocks of 64 rows, as kernels and bitmaps have them; each block remembers its largest.
+
+use std::ops::Range;
+
+use super::aim::{Aim, Coarse, Scale, Signs};
+use crate::bitmap::Bitmap;
+use crate::kernels::isa::Isa;
+use crate::kernels::limits::{self, upper_limits_of_dots, upper_limits_of_signs};
+use crate::kernels::nibble;
+use crate::kernels::sign::{self, BLOCK};
+
+/// Which code is read.
+#[derive(Debug)]
+pub(crate) enum Mesh {
+    /// Upper halves, with proved limits.
+    Coarse(Coarse),
+    /// Signs, with limits that hold nearly always.
+    Signs(Signs),
+}
+
+/// A segment's limits for one query.
+#[derive(Debug)]
+pub(crate) struct Sieve<'a> {
+    isa: Isa,
+    aim: &'a Aim<'a>,
+    mesh: Mesh,
+    scale: Scale,
+    allowed: &'a Bitmap,
+}
+
+/// What a sieve fills for a run of blocks.
+pub(crate) struct Limits<'a> {
+    /// One a row.
+    pub(crate) upper: &'a mut [f32],
+    /// One a block.
+    pub(crate) largest: &'a mut [f32],
+}
+
+impl<'a> Sieve<'a> {
+    pub(crate) fn coarse(isa: Isa, aim: &'a Aim<'a>, allowed: &'a Bitmap) -> Self {
+        let (coarse, scale) = aim.coarse();
+        Self { isa, aim, mesh: Mesh::Coarse(coarse), scale, allowed }
+    }
+
+    pub(crate) fn signs(isa: Isa, aim: &'a Aim<'a>, allowed: &'a Bitmap) -> Self {
+        let (signs, scale) = aim.signs();
+        Self { isa, aim, mesh: Mesh::Signs(signs), scale, allowed }
+    }
+
+    pub(crate) fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// From its limits to scores.
+    pub(crate) fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// Limits of the rows of `blocks`; −∞ for rows that are not allowed.
+    pub(crate) fn fill(&self, blocks: Range<usize>, limits: Limits<'_>) {
+        let words = &self.allowed.words()[blocks.clone()];
+        let n = self.allowed.len();
+        let upper = limits.upper.chunks_mut(BLOCK);
+        for (((block, &word), upper), largest) in blocks.zip(words).zip(upper).zip(limits.largest) {
+            if word == 0 {
+                *largest = f32::NEG_INFINITY;
+                continue;
+            }
+            let rows = block * BLOCK..n.min((block + 1) * BLOCK);
+            *largest = self.block(block, rows.clone(), upper);
+            let all = u64::MAX >> (BLOCK - rows.len());
+            if word != all {
+                for (i, limit) in upper.iter_mut().enumerate() {
+                    *limit = if word >> i & 1 == 1 { *limit } else { f32::NEG_INFINITY };
+                }
+                *largest = upper.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            }
+        }
+    }
+
+    /// Limits of all rows of a block, allowed or not; returns the largest.
+    fn block(&self, block: usize, rows: Range<usize>, upper: &mut [f32]) -> f32 {
+        let codes = self.aim.codes();
+        let per_row = codes.per_row();
+        match &self.mesh {
+            Mesh::Coarse(coarse) => {
+                let planes = codes.planes();
+                let lines = &planes.high[rows.start * planes.steps..rows.end * planes.steps];
+                let mut sums = [0; BLOCK];
+                nibble::dot_rows(self.isa, lines, &coarse.query, &mut sums[..rows.len()]);
+                let per_row = limits::PerRow {
+                    offset: &per_row.offset[rows.clone()],
+                    scale: &per_row.scale[rows.clone()],
+                    error: &per_row.coarse_error[rows],
+                };
+                upper_limits_of_dots(self.isa, &sums, per_row, coarse.per_query, upper)
+            }
+            Mesh::Signs(signs) => {
+                let lines = signs.tables.lines();
+                let mut sums = [0; BLOCK];
+                sign::sums(self.isa, &codes.signs()[block * lines..][..lines], &signs.tables, &mut sums);
+                let per_row = limits::PerRow {
+                    offset: &per_row.offset[rows.clone()],
+                    scale: &per_row.factor[rows.clone()],
+                    error: &per_row.spread[rows],
+                };
+                upper_limits_of_signs(self.isa, &sums, per_row, signs.per_query, upper)
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! From float rows to integer codes.
+//!
+//! Float32 and float64, each operation rounded once in the order written here; sums run in [`LANES`] lanes that are halved
+//! in the end. The same bits from every variant, so that codes, and what is estimated from them, are the same everywhere.
+
+use super::per_isa::per_isa;
+
+/// Sums that are taken side by side.
+const LANES: usize = 8;
+
+/// Adding this to a float32 of at most 2²² leaves it no bits below the point: it is rounded to the nearest integer, of two
+/// equally near ones to the even one.
+const ROUNDER: f32 = 12_582_912.0;
+
+per_isa! {
+    /// `out = row · factor - centre`, rounded to float32; returns `‖out‖²` and `out · centre`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn centred(row: &[f32], factor: f64, centre: &[f32], out: &mut [f32]) -> (f64, f64) = centred_row;
+}
+
+per_isa! {
+    /// `out = row · factor - centre · gain`, rounded to float32; returns `‖out‖²`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn without(row: &[f32], factor: f64, centre: &[f32], gain: f64, out: &mut [f32]) -> f64 = row_without;
+}
+
+per_isa! {
+    /// `sum += row · factor`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn accumulate(row: &[f32], factor: f64, sum: &mut [f64]) -> () = add_row;
+}
+
+per_isa! {
+    /// The largest magnitude, the sum of magnitudes and the sum of squares.
+    pub fn norms(row: &[f32]) -> Norms = norms_of;
+}
+
+per_isa! {
+    /// Each number times `inverse` as the nearest integer. `inverse` must keep all within ±2²².
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn rounded(row: &[f32], inverse: f32, out: &mut [i32]) -> () = round_row;
+}
+
+per_isa! {
+    /// The squared distance of `row` from `unit` times `codes`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn squared_distance(row: &[f32], unit: f64, codes: &[i32]) -> f64 = distance;
+}
+
+/// Three norms of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Norms {
+    /// Largest magnitude.
+    pub largest: f32,
+    /// Sum of magnitudes.
+    pub sum: f64,
+    /// Sum of squares.
+    pub squares: f64,
+}
+
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "rounding to float32 is the purpose")]
+fn centred_row(row: &[f32], factor: f64, centre: &[f32], out: &mut [f32]) -> (f64, f64) {
+    let d = out.len();
+    let (row, centre) = (&row[..d], &centre[..d]);
+    let (mut squares, mut products) = ([0f64; LANES], [0f64; LANES]);
+    for i in 0..d {
+        out[i] = (f64::from(row[i]) * factor - f64::from(centre[i])) as f32;
+    }
+    let (steps, tail) = out.as_chunks::<LANES>();
+    let (centres, centre_tail) = centre.as_chunks::<LANES>();
+    for (step, centre) in steps.iter().zip(centres) {
+        for j in 0..LANES {
+            squares[j] += f64::from(step[j]) * f64::from(step[j]);
+            products[j] += f64::from(step[j]) * f64::from(centre[j]);
+        }
+    }
+    for (j, (&x, &c)) in tail.iter().zip(centre_tail).enumerate() {
+        squares[j] += f64::from(x) * f64::from(x);
+        products[j] += f64::from(x) * f64::from(c);
+    }
+    (halved(squares), halved(products))
+}
+
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "rounding to float32 is the purpose")]
+fn row_without(row: &[f32], factor: f64, centre: &[f32], gain: f64, out: &mut [f32]) -> f64 {
+    let d = out.len();
+    let (row, centre) = (&row[..d], &centre[..d]);
+    for i in 0..d {
+        out[i] = (f64::from(row[i]) * factor - f64::from(centre[i]) * gain) as f32;
+    }
+    squares_of(out)
+}
+
+#[inline(always)]
+fn add_row(row: &[f32], factor: f64, sum: &mut [f64]) {
+    let row = &row[..sum.len()];
+    for (sum, &x) in sum.iter_mut().zip(row) {
+        *sum += f64::from(x) * factor;
+    }
+}
+
+#[inline(always)]
+fn norms_of(row: &[f32]) -> Norms {
+    let (steps, tail) = row.as_chunks::<LANES>();
+    let (mut largest, mut sums) = ([0f32; LANES], [0f64; LANES]);
+    let mut take = |j: usize, x: f32| {
+        largest[j] = if x.abs() > largest[j] { x.abs() } else { largest[j] };
+        sums[j] += f64::from(x.abs());
+    };
+    for step in steps {
+        for (j, &x) in step.iter().enumerate() {
+            take(j, x);
+        }
+    }
+    for (j, &x) in tail.iter().enumerate() {
+        take(j, x);
+    }
+    let largest = largest.into_iter().fold(0f32, f32::max);
+    Norms { largest, sum: halved(sums), squares: squares_of(row) }
+}
+
+#[inline(always)]
+fn round_row(row: &[f32], inverse: f32, out: &mut [i32]) {
+    let row = &row[..out.len()];
+    for (out, &x) in out.iter_mut().zip(row) {
+        *out = (x * inverse + ROUNDER).to_bits().wrapping_sub(ROUNDER.to_bits()).cast_signed();
+    }
+}
+
+#[inline(always)]
+fn distance(row: &[f32], unit: f64, codes: &[i32]) -> f64 {
+    let codes = &codes[..row.len()];
+    let mut lanes = [0f64; LANES];
+    let mut take = |j: usize, x: f32, code: i32| {
+        let error = f64::from(x) - unit * f64::from(code);
+        lanes[j] += error * error;
+    };
+    let (steps, tail) = row.as_chunks::<LANES>();
+    let (of_steps, of_tail) = codes.as_chunks::<LANES>();
+    for (step, codes) in steps.iter().zip(of_steps) {
+        for j in 0..LANES {
+            take(j, step[j], codes[j]);
+        }
+    }
+    for (j, (&x, &code)) in tail.iter().zip(of_tail).enumerate() {
+        take(j, x, code);
+    }
+    halved(lanes)
+}
+
+#[inline(always)]
+fn squares_of(row: &[f32]) -> f64 {
+    let (steps, tail) = row.as_chunks::<LANES>();
+    let mut lanes = [0f64; LANES];
+    for step in steps {
+        for j in 0..LANES {
+            lanes[j] += f64::from(step[j]) * f64::from(step[j]);
+        }
+    }
+    for (j, &x) in tail.iter().enumerate() {
+        lanes[j] += f64::from(x) * f64::from(x);
+    }
+    halved(lanes)
+}
+
+#[inline(always)]
+fn halved(mut lanes: [f64; LANES]) -> f64 {
+    for half in [4, 2, 1] {
+        for j in 0..half {
+            lanes[j] += lanes[j + half];
+        }
+    }
+    lanes[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::isa::Isa;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_variant_gives_the_same_bits(
+            rows in prop::collection::vec((-4f32..4.0, -1f32..1.0), 0..300),
+            factor in 0.01f64..2.0,
+        ) {
+            let (row, centre): (Vec<f32>, Vec<f32>) = rows.into_iter().unzip();
+            let all = |isa| {
+                let (mut out, mut other, mut codes) = (row.clone(), row.clone(), vec![0; row.len()]);
+                let mut sum = vec![0.5; row.len()];
+                accumulate(isa, &row, factor, &mut sum);
+                let squares = centred(isa, &row, factor, &centre, &mut out);
+                let rest = without(isa, &row, factor, &centre, 0.3, &mut other);
+                rounded(isa, &out, 100.0, &mut codes);
+                let error = squared_distance(isa, &out, 0.01, &codes);
+                (squares, rest, norms(isa, &out), error, out, other, codes, sum)
+            };
+            let wanted = all(Isa::Scalar);
+            for isa in Isa::available() {
+                prop_assert_eq!(all(isa), wanted.clone());
+            }
+        }
+
+        #[test]
+        fn codes_are_the_nearest_integers(row in prop::collection::vec(-3f32..3.0, 1..50)) {
+            let mut codes = vec![0; row.len()];
+            rounded(Isa::Scalar, &row, 2.0, &mut codes);
+            let error = squared_distance(Isa::Scalar, &row, 0.5, &codes);
+            let wanted: Vec<i32> = row.iter().map(|x| (x * 2.0).round_ties_even() as i32).collect();
+            prop_assert_eq!(&codes, &wanted);
+            let distance: f64 =
+                row.iter().zip(&codes).map(|(&x, &c)| (f64::from(x) - 0.5 * f64::from(c)).powi(2)).sum();
+            prop_assert!((error - distance).abs() < 1e-12);
+        }
+    }
+}
