@@ -3,6 +3,7 @@
 /// Which of `len` rows are in the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bitmap {
+    /// Row `i` is bit `i % 64` of word `i / 64`. No bit stands beyond the last row.
     words: Vec<u64>,
     len: usize,
 }
@@ -18,10 +19,8 @@ impl Bitmap {
     #[must_use]
     pub fn all(len: usize) -> Self {
         let mut words = vec![u64::MAX; len.div_ceil(64)];
-        if let Some(last) = words.last_mut()
-            && !len.is_multiple_of(64)
-        {
-            *last = (1 << (len % 64)) - 1;
+        if let Some(last) = words.last_mut() {
+            *last = full_last_word(len);
         }
         Self { words, len }
     }
@@ -36,6 +35,20 @@ impl Bitmap {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether every row is in the set.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.words.split_last().is_none_or(|(last, words)| {
+            *last == full_last_word(self.len) && words.iter().all(|&word| word == u64::MAX)
+        })
+    }
+
+    /// The set, 64 rows a word: row `i` is bit `i % 64` of word `i / 64`, and bits beyond the last row are 0.
+    #[must_use]
+    pub fn words(&self) -> &[u64] {
+        &self.words
     }
 
     /// Whether row `i` is in the set.
@@ -84,6 +97,11 @@ impl Bitmap {
     }
 }
 
+/// The last word of a set that holds all of `len` rows, which are at least one.
+fn full_last_word(len: usize) -> u64 {
+    u64::MAX >> (len.wrapping_neg() % 64)
+}
+
 /// Places of the set bits, ascending.
 fn ones(word: u64) -> impl Iterator<Item = usize> {
     std::iter::successors((word != 0).then_some(word), |rest| {
@@ -116,6 +134,10 @@ mod tests {
             prop_assert_eq!(bitmap.iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
             prop_assert!(bitmap.absent().eq((0..len).filter(|i| !set.contains(i))));
             prop_assert_eq!(bitmap.count(), set.len());
+            prop_assert_eq!(bitmap.is_all(), set.len() == len);
+            prop_assert_eq!(bitmap.words().len(), len.div_ceil(64));
+            let in_words = |i: usize| bitmap.words()[i / 64] >> (i % 64) & 1 == 1;
+            prop_assert!((0..len.next_multiple_of(64)).all(|i| in_words(i) == set.contains(&i)));
             prop_assert!((0..len).all(|i| bitmap.contains(i) == set.contains(&i)));
         }
     }
@@ -125,6 +147,21 @@ mod tests {
         for len in [0, 1, 63, 64, 65, 128] {
             assert_eq!(Bitmap::all(len).count(), len);
             assert!(Bitmap::all(len).iter().eq(0..len));
+            assert!(Bitmap::all(len).is_all());
+            assert_eq!(Bitmap::none(len).is_all(), len == 0);
+        }
+    }
+
+    #[test]
+    fn one_missing_row_anywhere_is_not_all() {
+        for len in [1, 63, 64, 65, 200] {
+            for row in 0..len {
+                let mut bitmap = Bitmap::all(len);
+                bitmap.remove(row);
+                assert!(!bitmap.is_all(), "row {row} of {len}");
+                bitmap.insert(row);
+                assert!(bitmap.is_all(), "row {row} of {len}");
+            }
         }
     }
 }
