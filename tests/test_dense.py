@@ -1,4 +1,5 @@
 import copy
+import pickle
 import threading
 
 import numpy as np
@@ -90,9 +91,26 @@ def test_any_rows(data, metric, d, k):
 
 def test_result_types():
     found = filled(random_rows(0)).search(random_rows(1, n=3), 5)
-    assert isinstance(found, Neighbours)
+    assert type(found) is Neighbours
+    for array in found:
+        assert type(array) is np.ndarray
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
     assert (found.ids.dtype, found.ids.shape) == (np.int64, (3, 5))
     assert (found.scores.dtype, found.scores.shape) == (np.float32, (3, 5))
+
+
+def test_a_result_is_a_named_tuple():
+    found = filled(random_rows(0)).search(random_rows(1, n=3), 5)
+    ids, scores = found
+    assert (ids, scores) == (found.ids, found.scores) == (found[0], found[1])
+    assert found == Neighbours(ids, scores)
+    assert repr(found) == f"Neighbours(ids={ids!r}, scores={scores!r})"
+    assert found._replace(ids=None).scores is scores
+    twin = pickle.loads(pickle.dumps(found))
+    assert type(twin) is Neighbours
+    np.testing.assert_array_equal(twin.ids, ids)
+    np.testing.assert_array_equal(twin.scores, scores)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 2**62])

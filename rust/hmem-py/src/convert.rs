@@ -16,7 +16,7 @@ use numpy::{
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyType};
+use pyo3::types::{PyBool, PyInt, PyType};
 
 use crate::error::{DTypeError, InternalError, IntoPyErr, InvalidValueError, ShapeError};
 
@@ -228,6 +228,12 @@ pub fn count(value: &Bound<'_, PyAny>, name: &'static str) -> PyResult<usize> {
 
 /// A number of things, at least 0, from a Python integer of any size; what does not fit is as good as infinite.
 pub fn whole(value: &Bound<'_, PyAny>, name: &'static str) -> PyResult<usize> {
+    // A plain integer, and not the bool that is one too; negative and huge ones go the long way.
+    if let Ok(value) = value.cast_exact::<PyInt>()
+        && let Ok(whole) = value.extract()
+    {
+        return Ok(whole);
+    }
     let not_whole = || DTypeError::new_err(format!("{name}: wanted an integer, got {}", type_name(value)));
     if value.is_instance_of::<PyBool>() {
         return Err(not_whole());
