@@ -1,4 +1,5 @@
 import copy
+import pickle
 import threading
 
 import numpy as np
@@ -90,9 +91,26 @@ def test_any_rows(data, metric, d, k):
 
 def test_result_types():
     found = filled(random_rows(0)).search(random_rows(1, n=3), 5)
-    assert isinstance(found, Neighbours)
+    assert type(found) is Neighbours
+    for array in found:
+        assert type(array) is np.ndarray
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
     assert (found.ids.dtype, found.ids.shape) == (np.int64, (3, 5))
     assert (found.scores.dtype, found.scores.shape) == (np.float32, (3, 5))
+
+
+def test_a_result_is_a_named_tuple():
+    found = filled(random_rows(0)).search(random_rows(1, n=3), 5)
+    ids, scores = found
+    assert (ids, scores) == (found.ids, found.scores) == (found[0], found[1])
+    assert found == Neighbours(ids, scores)
+    assert repr(found) == f"Neighbours(ids={ids!r}, scores={scores!r})"
+    assert found._replace(ids=None).scores is scores
+    twin = pickle.loads(pickle.dumps(found))
+    assert type(twin) is Neighbours
+    np.testing.assert_array_equal(twin.ids, ids)
+    np.testing.assert_array_equal(twin.scores, scores)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 2**62])
@@ -213,6 +231,55 @@ def test_a_filter_may_leave_nothing(allowed):
     found = filled(random_rows(0, n=5)).search(random_rows(1, n=2), 3, allowed=allowed)
     assert (found.ids == -1).all()
     assert np.isneginf(found.scores).all()
+
+
+class Ids(np.ndarray):
+    """A subclass of an array."""
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        np.array([9, 4, 2, 4]),
+        np.array([2, 4, 9], np.int8),
+        np.array([2, 4, 9], ">i8"),
+        np.array([9, 0, 4, 0, 2, 0])[::2],
+        np.array([2, 4, 9])[::-1],
+        np.array([2, 4, 9]).view(Ids),
+        [2, 4, 9],
+        np.isin(np.arange(10), [2, 4, 9]),
+        np.repeat(np.isin(np.arange(10), [2, 4, 9]), 2)[::2],
+        np.isin(np.arange(10), [2, 4, 9]).view(Ids),
+        np.isin(np.arange(10), [2, 4, 9]).tolist(),
+        # numpy takes every byte but 0 for true, and memory that came from elsewhere may hold them
+        np.array([0, 0, 2, 0, 255, 0, 0, 0, 0, 128], np.uint8).view(bool),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("writeable", [True, False])
+def test_filters_in_any_form(allowed, writeable):
+    if isinstance(allowed, np.ndarray):
+        allowed.flags.writeable = writeable
+    rows = np.arange(10, dtype=np.float32)[:, None]
+    assert filled(rows, "dot").search([[1.0]], 4, allowed=allowed).ids.tolist() == [[9, 4, 2, -1]]
+
+
+@pytest.mark.parametrize("rows_a_call", [300_000, 100_000, 1000])
+def test_large_filters(rows_a_call):
+    n = 300_000
+    rows = np.arange(n, dtype=np.float32)[:, None]
+    rng = np.random.default_rng(0)
+    ids = rng.permutation(n) if rows_a_call == 100_000 else np.arange(n)
+    index = DenseIndex(1, "dot")
+    for start in range(0, n, rows_a_call):
+        index.add(rows[ids[start : start + rows_a_call]], ids=ids[start : start + rows_a_call])
+    index.remove(rng.choice(n, 20_000, replace=False))
+    for share in (1e-4, 0.01, 0.7):
+        mask = rng.random(len(index)) < share
+        allowed = rng.permutation(np.concatenate([index.ids[mask], np.arange(n, n + 1000)]))
+        wanted = np.sort(index.ids[mask])[::-1][:10].tolist()
+        for form in (mask, allowed, np.sort(allowed)):
+            assert index.search([[1.0]], 10, allowed=form).ids.tolist() == [wanted]
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,79 @@ impl Bitmap {
         let of_word = |(w, &word): (usize, &u64)| ones(!word).map(move |bit| w * 64 + bit);
         self.words.iter().enumerate().flat_map(of_word).take_while(|&row| row < self.len)
     }
+
+    /// Those rows of the set for which `keep` says so.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let of_word = |(w, &word): (usize, &u64)| {
+            ones(word).fold(0, |kept, bit| kept | u64::from(keep(w * 64 + bit)) << bit)
+        };
+        Self { words: self.words.iter().enumerate().map(of_word).collect(), len: self.len }
+    }
+
+    /// Those rows of the set that `mask` keeps, which has one entry for each row in the set.
+    ///
+    /// # Panics
+    /// If `mask` has another length.
+    #[must_use]
+    pub fn masked(&self, mask: &[bool]) -> Self {
+        let mut rest = mask;
+        let of_word = |&word: &u64| {
+            let (own, others) = rest.split_at(word.count_ones() as usize);
+            rest = others;
+            spread(pack(own), word)
+        };
+        let words = self.words.iter().map(of_word).collect();
+        assert!(rest.is_empty(), "a mask of {} for {} rows", mask.len(), self.count());
+        Self { words, len: self.len }
+    }
+
+    /// Those rows `i` of the set for which row `start + i` is in `other`.
+    ///
+    /// # Panics
+    /// If `other` has fewer than `start` and [`len`](Self::len) rows.
+    #[must_use]
+    pub fn and_from(&self, other: &Self, start: usize) -> Self {
+        assert!(start + self.len <= other.len, "{} rows from {start} of {}", self.len, other.len);
+        let (first, shift) = (start / 64, start % 64);
+        let of_word = |(w, &word): (usize, &u64)| {
+            let low = other.words[first + w] >> shift;
+            let high =
+                if shift == 0 { 0 } else { other.words.get(first + w + 1).unwrap_or(&0) << (64 - shift) };
+            word & (low | high)
+        };
+        Self { words: self.words.iter().enumerate().map(of_word).collect(), len: self.len }
+    }
+}
+
+/// At most 64 entries as bits, the first lowest.
+fn pack(entries: &[bool]) -> u64 {
+    let (eights, rest) = entries.as_chunks::<8>();
+    // One byte each, 0 or 1. The product moves byte i to bit 56 + i; no two terms meet, so nothing carries.
+    let byte =
+        |eight: &[bool; 8]| u64::from_le_bytes(eight.map(u8::from)).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let bits = eights.iter().rev().fold(0, |bits, eight| bits << 8 | byte(eight));
+    rest.iter().zip(eights.len() * 8..).fold(bits, |bits, (&entry, at)| bits | u64::from(entry) << at)
+}
+
+/// The lowest bits of `bits`, moved in order to the places of the set bits of `places`.
+fn spread(mut bits: u64, places: u64) -> u64 {
+    let (mut rest, mut spread) = (places, 0);
+    // A run of places at a time: sets are full or nearly so.
+    while rest != 0 {
+        let start = rest.trailing_zeros();
+        let length = (rest >> start).trailing_ones();
+        let run = u64::MAX >> (64 - length) << start;
+        spread |= bits << start & run;
+        bits = bits.unbounded_shr(length);
+        rest &= !run;
+    }
+    spread
+}
+
+/// The last word of a set that holds all of `len` rows, which are at least one.
+fn full_last_word(len: usize) -> u64 {
+    u64::MAX >> (len.wrapping_neg() % 64)
 }
 
 /// The last word of a set that holds all of `len` rows, which are at least one.
@@ -140,6 +213,51 @@ mod tests {
             prop_assert!((0..len.next_multiple_of(64)).all(|i| in_words(i) == set.contains(&i)));
             prop_assert!((0..len).all(|i| bitmap.contains(i) == set.contains(&i)));
         }
+    }
+
+    /// Full, nearly full, half full and nearly empty sets of up to 300 rows.
+    fn bitmap() -> impl Strategy<Value = Bitmap> {
+        let share = prop::sample::select(vec![0.0, 0.05, 0.5, 0.95, 1.0]);
+        (0usize..300, share).prop_flat_map(|(len, share)| {
+            prop::collection::vec(prop::bool::weighted(share), len).prop_map(|rows| {
+                let mut bitmap = Bitmap::none(rows.len());
+                rows.iter().enumerate().filter(|(_, there)| **there).for_each(|(row, _)| bitmap.insert(row));
+                bitmap
+            })
+        })
+    }
+
+    fn set(len: usize, rows: impl Iterator<Item = usize>) -> Bitmap {
+        let mut bitmap = Bitmap::none(len);
+        rows.for_each(|row| bitmap.insert(row));
+        bitmap
+    }
+
+    proptest! {
+        #[test]
+        fn subsets_are_what_they_are_row_by_row(
+            bitmap in bitmap(),
+            bits in prop::collection::vec(any::<bool>(), 300),
+            other in bitmap(),
+            start in 0usize..200,
+        ) {
+            let len = bitmap.len();
+            prop_assert_eq!(bitmap.only(|row| bits[row]), set(len, bitmap.iter().filter(|&row| bits[row])));
+
+            let mask = &bits[..bitmap.count()];
+            let masked = set(len, bitmap.iter().zip(mask).filter(|(_, kept)| **kept).map(|(row, _)| row));
+            prop_assert_eq!(bitmap.masked(mask), masked);
+
+            let other = set(start + len + other.len(), other.iter().flat_map(|row| [row, start + len + row]));
+            let both = set(len, bitmap.iter().filter(|row| other.contains(start + row)));
+            prop_assert_eq!(bitmap.and_from(&other, start), both);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a mask of 4 for 3 rows")]
+    fn a_mask_has_one_entry_a_row() {
+        let _ = Bitmap::all(3).masked(&[true; 4]);
     }
 
     #[test]

@@ -10,13 +10,19 @@
 //! * a segment never grows past [`MAX_ROWS`], so growth never copies everything.
 //!
 //! Row numbers are private to a segment and change when it is merged. Ids are what the caller sees: given once, never
-//! negative, found by binary search in each segment.
+//! negative. In most segments they are a run, where a row is a subtraction away; in the others they are searched.
+
+mod filter;
+mod ids;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use self::ids::Ids;
 use crate::bitmap::Bitmap;
-use crate::error::{IdError, InputError};
+use crate::error::IdError;
+
+pub use self::filter::Allowed;
 
 /// Rows at which a segment is left as it is.
 pub const MAX_ROWS: usize = 16_384;
@@ -78,7 +84,7 @@ impl<S: Segment> Part<S> {
     fn merge(parts: &[Self]) -> Self {
         let live: Vec<_> =
             parts.iter().map(|part| Live { segment: &*part.segment, rows: &part.live }).collect();
-        let ids = parts.iter().flat_map(|part| part.live.iter().map(|row| part.ids.by_row[row])).collect();
+        let ids = parts.iter().flat_map(|part| part.live.iter().map(|row| part.ids.by_row()[row])).collect();
         Self::new(S::merge(&live), ids)
     }
 }
@@ -93,7 +99,7 @@ impl<S> Part<S> {
     /// The id of each row.
     #[must_use]
     pub fn ids(&self) -> &[i64] {
-        &self.ids.by_row
+        self.ids.by_row()
     }
 
     /// Which rows are still there.
@@ -107,45 +113,6 @@ impl<S> Part<S> {
     pub fn n_live(&self) -> usize {
         self.n_live
     }
-}
-
-/// Ids of a segment's rows, with a way to find a row by its id.
-#[derive(Debug)]
-struct Ids {
-    by_row: Vec<i64>,
-    /// Rows by ascending id; `None` where the ids ascend already, as they do unless the caller chose others.
-    order: Option<Vec<u32>>,
-}
-
-impl Ids {
-    fn new(by_row: Vec<i64>) -> Self {
-        let order = (!by_row.is_sorted()).then(|| {
-            // A segment holds far fewer than 2^32 rows: MAX_ROWS, or one call's rows.
-            let mut order: Vec<u32> = (0..u32::try_from(by_row.len()).expect("rows fit u32")).collect();
-            order.sort_unstable_by_key(|&row| by_row[row as usize]);
-            order
-        });
-        Self { by_row, order }
-    }
-
-    fn row_of(&self, id: i64) -> Option<usize> {
-        match &self.order {
-            None => self.by_row.binary_search(&id).ok(),
-            Some(order) => {
-                let found = order.binary_search_by_key(&id, |&row| self.by_row[row as usize]).ok()?;
-                Some(order[found] as usize)
-            }
-        }
-    }
-}
-
-/// Which rows a search may answer with.
-#[derive(Debug, Clone, Copy)]
-pub enum Allowed<'a> {
-    /// Those with these ids; ids that are not there allow nothing.
-    Ids(&'a [i64]),
-    /// One entry for each live row, in the order in which they were added.
-    Mask(&'a [bool]),
 }
 
 /// What an index holds at one moment. Never changes.
@@ -181,7 +148,7 @@ impl<S> View<S> {
 
     /// Ids of the live rows, in the order in which they were added.
     pub fn ids(&self) -> impl Iterator<Item = i64> + '_ {
-        self.parts.iter().flat_map(|part| part.live.iter().map(|row| part.ids.by_row[row]))
+        self.parts.iter().flat_map(|part| part.live.iter().map(|row| part.ids.by_row()[row]))
     }
 
     /// Segment and row of a live id.
@@ -192,43 +159,6 @@ impl<S> View<S> {
             part.ids.row_of(id).filter(|&row| part.live.contains(row)).map(|row| (p, row))
         })
     }
-
-    /// For each segment the live rows that `allowed` lets through.
-    ///
-    /// # Errors
-    /// [`InputError::Length`] for a mask that has not one entry a live row.
-    pub fn filter(&self, allowed: &Allowed<'_>) -> Result<Vec<Bitmap>, InputError> {
-        match *allowed {
-            Allowed::Ids(ids) => Ok(self.select(ids)),
-            Allowed::Mask(mask) if mask.len() == self.len => {
-                let mut mask = mask.iter();
-                let of_part = |part: &Part<S>| {
-                    let mut rows = Bitmap::none(part.live.len());
-                    for (row, _) in part.live.iter().zip(&mut mask).filter(|&(_, &allowed)| allowed) {
-                        rows.insert(row);
-                    }
-                    rows
-                };
-                Ok(self.parts.iter().map(of_part).collect())
-            }
-            Allowed::Mask(mask) => Err(InputError::Length {
-                argument: "allowed",
-                partner: "the rows in the index",
-                wanted: self.len,
-                got: mask.len(),
-            }),
-        }
-    }
-
-    /// For each segment the live rows whose ids are `allowed`; ids that are not there allow nothing.
-    #[must_use]
-    pub fn select(&self, allowed: &[i64]) -> Vec<Bitmap> {
-        let mut rows: Vec<_> = self.parts.iter().map(|part| Bitmap::none(part.live.len())).collect();
-        for (p, row) in allowed.iter().filter_map(|&id| self.locate(id)) {
-            rows[p].insert(row);
-        }
-        rows
-    }
 }
 
 impl<S: Segment> View<S> {
@@ -237,7 +167,7 @@ impl<S: Segment> View<S> {
     pub fn nbytes(&self) -> usize {
         self.parts
             .iter()
-            .map(|part| part.segment.nbytes() + part.ids.by_row.len() * 8 + part.live.len().div_ceil(8))
+            .map(|part| part.segment.nbytes() + part.ids.by_row().len() * 8 + part.live.len().div_ceil(8))
             .sum()
     }
 
@@ -393,7 +323,7 @@ mod tests {
 
     /// The smallest segment there can be: a row is a number.
     #[derive(Debug)]
-    struct Numbers(Vec<u32>);
+    pub(super) struct Numbers(pub(super) Vec<u32>);
 
     impl Segment for Numbers {
         fn n_rows(&self) -> usize {
@@ -409,7 +339,7 @@ mod tests {
         }
     }
 
-    fn contents(segments: &Segments<Numbers>) -> Vec<(i64, u32)> {
+    pub(super) fn contents(segments: &Segments<Numbers>) -> Vec<(i64, u32)> {
         let view = segments.view();
         let numbers = view
             .parts()
@@ -420,19 +350,39 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Edit {
+    pub(super) enum Edit {
         Add(u8),
         Named(Vec<i64>, bool),
         Remove(Vec<prop::sample::Index>),
     }
 
-    fn edit() -> impl Strategy<Value = Edit> {
+    pub(super) fn edit() -> impl Strategy<Value = Edit> {
         prop_oneof![
             (0u8..20).prop_map(Edit::Add),
             (prop::collection::vec(-1i64..60, 0..6), any::<bool>())
                 .prop_map(|(ids, replace)| Edit::Named(ids, replace)),
             prop::collection::vec(any::<prop::sample::Index>(), 0..8).prop_map(Edit::Remove),
         ]
+    }
+
+    /// An index after these edits, without those that are refused.
+    pub(super) fn edited(edits: &[Edit]) -> Segments<Numbers> {
+        let segments = Segments::default();
+        for (edit, number) in edits.iter().zip(0..) {
+            let rows = |n: usize| Numbers(vec![number; n]);
+            let ids: Vec<i64> = segments.view().ids().collect();
+            match edit {
+                Edit::Add(n) => segments.add(rows(usize::from(*n)), None, false).map(drop),
+                Edit::Named(ids, replace) => segments.add(rows(ids.len()), Some(ids), *replace).map(drop),
+                Edit::Remove(_) if ids.is_empty() => Ok(()),
+                Edit::Remove(picks) => {
+                    let gone: HashSet<i64> = picks.iter().map(|pick| ids[pick.index(ids.len())]).collect();
+                    segments.remove(&gone.into_iter().collect::<Vec<_>>())
+                }
+            }
+            .unwrap_or(());
+        }
+        segments
     }
 
     proptest! {

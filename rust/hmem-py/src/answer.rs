@@ -2,9 +2,28 @@
 
 use hmem_core::attractor::Settled;
 use hmem_core::trace::Candidates;
-use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
+use numpy::ndarray::Array2;
+use numpy::{Element, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
+
+use crate::error::InternalError;
+
+/// A class of `hmem_fast.types`, looked up once.
+type Class = PyOnceLock<Py<PyAny>>;
+
+/// A named tuple as `class(*fields)` makes it, without the step through Python that only puts the fields into a tuple.
+fn named<'py>(
+    py: Python<'py>,
+    class: &Bound<'py, PyAny>,
+    fields: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error: Into<PyErr>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static NEW: Class = Class::new();
+    let new =
+        NEW.get_or_try_init(py, || Ok::<_, PyErr>(py.get_type::<PyTuple>().getattr("__new__")?.unbind()))?;
+    new.bind(py).call1((class, fields))
+}
 
 /// `numbers` as `n` rows of `d`.
 pub fn matrix<T: Element>(
@@ -13,7 +32,9 @@ pub fn matrix<T: Element>(
     n: usize,
     d: usize,
 ) -> PyResult<Bound<'_, PyArray2<T>>> {
-    PyArray1::from_vec(py, numbers).reshape([n, d])
+    let numbers = Array2::from_shape_vec((n, d), numbers)
+        .map_err(|error| InternalError::new_err(format!("an answer of {n} by {d}: {error}")))?;
+    Ok(PyArray2::from_owned_array(py, numbers))
 }
 
 /// `hmem_fast.types.Neighbours` of `m` queries with `columns` hits each.
@@ -24,23 +45,23 @@ pub fn neighbours(
     m: usize,
     columns: usize,
 ) -> PyResult<Bound<'_, PyAny>> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static CLASS: Class = Class::new();
     let class = CLASS.import(py, "hmem_fast.types", "Neighbours")?;
-    class.call1((matrix(py, ids, m, columns)?, matrix(py, scores, m, columns)?))
+    named(py, class, (matrix(py, ids, m, columns)?, matrix(py, scores, m, columns)?))
 }
 
 /// `hmem_fast.types.Settled`.
 pub fn settled(py: Python<'_>, settled: Settled) -> PyResult<Bound<'_, PyAny>> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static CLASS: Class = Class::new();
     let class = CLASS.import(py, "hmem_fast.types", "Settled")?;
-    class.call1((PyArray1::from_vec(py, settled.vector), settled.energy, settled.steps))
+    named(py, class, (PyArray1::from_vec(py, settled.vector), settled.energy, settled.steps))
 }
 
 /// `hmem_fast.types.Candidates`.
 pub fn candidates(py: Python<'_>, found: Candidates) -> PyResult<Bound<'_, PyAny>> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static CLASS: Class = Class::new();
     let class = CLASS.import(py, "hmem_fast.types", "Candidates")?;
-    class.call1((
+    let fields = (
         PyArray1::from_vec(py, found.ids),
         PyArray1::from_vec(py, found.energy),
         PyArray1::from_vec(py, found.bm25),
@@ -50,5 +71,6 @@ pub fn candidates(py: Python<'_>, found: Candidates) -> PyResult<Bound<'_, PyAny
         found.energy_moments.deviation,
         found.bm25_moments.mean,
         found.bm25_moments.deviation,
-    ))
+    );
+    named(py, class, fields)
 }

@@ -5,17 +5,18 @@
 //! lists) is converted once. What would need a guess (integers where floats are meant, objects) is refused.
 //!
 //! **What a caller may change meanwhile.** The core computes with the interpreter lock released. Arrays of up to
-//! [`COPIED_BYTES`] are copied before that, so another thread may do with them what it likes. Larger arrays are borrowed
-//! and must not be changed until the call returns.
+//! [`COPIED_BYTES`], and masks, are copied before that, so another thread may do with them what it likes. Larger arrays are
+//! borrowed and must not be changed until the call returns.
 
 use hmem_core::rows::Rows;
 use numpy::{
     Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
     PyUntypedArrayMethods,
 };
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyType};
+use pyo3::types::{PyBool, PyInt, PyType};
 
 use crate::error::{DTypeError, InternalError, IntoPyErr, InvalidValueError, ShapeError};
 
@@ -40,22 +41,19 @@ impl<'py, T: Element + Copy> Array<'py, T> {
 
     /// Holds `array`, which must be C-contiguous and aligned.
     fn hold(array: &Bound<'py, PyArrayDyn<T>>) -> PyResult<Self> {
-        let borrowed =
-            Self { shape: array.shape().to_vec(), numbers: Numbers::Borrowed(array.try_readonly()?) };
-        if array.len() * size_of::<T>() <= COPIED_BYTES {
-            let numbers = borrowed.slice()?.to_vec();
-            return Ok(Self::copied(numbers, borrowed.shape));
-        }
-        Ok(borrowed)
+        let numbers = if array.len() * size_of::<T>() <= COPIED_BYTES {
+            Numbers::Copied(array.to_vec().map_err(not_as_promised)?)
+        } else {
+            Numbers::Borrowed(array.try_readonly()?)
+        };
+        Ok(Self { numbers, shape: array.shape().to_vec() })
     }
 
     /// All numbers, row after row.
     pub fn slice(&self) -> PyResult<&[T]> {
         match &self.numbers {
             Numbers::Copied(numbers) => Ok(numbers),
-            Numbers::Borrowed(array) => {
-                array.as_slice().map_err(|error| InternalError::new_err(format!("array: {error}")))
-            }
+            Numbers::Borrowed(array) => array.as_slice().map_err(not_as_promised),
         }
     }
 
@@ -70,6 +68,11 @@ impl<'py, T: Element + Copy> Array<'py, T> {
         let d = self.shape.get(1).copied().unwrap_or(1);
         Rows::new(self.slice()?, self.len(), d).map_err(IntoPyErr::into_py_err)
     }
+}
+
+/// For an array that was found to be C-contiguous and is not.
+fn not_as_promised(error: impl std::fmt::Display) -> PyErr {
+    InternalError::new_err(format!("array: {error}"))
 }
 
 /// The wanted shape: one entry an axis, a letter where any length will do.
@@ -190,16 +193,29 @@ impl Allowed<'_> {
 pub fn allowed<'py>(value: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Allowed<'py>>> {
     let Some(value) = value else { return Ok(None) };
     let name = "allowed";
+    if as_it_lies::<i64>(value).is_some() {
+        return Ok(Some(Allowed::Ids(integers(value, name)?)));
+    }
+    if let Some(array) = as_it_lies::<bool>(value) {
+        return mask(array, name).map(Some);
+    }
     let array = as_array(value, name)?;
     match array.dtype().kind() {
-        b'b' => {
-            check_shape(name, &[Axis::Any("n")], array.shape())?;
-            Ok(Some(Allowed::Mask(Array::hold(&required::<bool>(&array)?)?)))
-        }
+        b'b' => mask(&required::<bool>(&array)?, name).map(Some),
         b'i' | b'u' => Ok(Some(Allowed::Ids(integers(array.as_any(), name)?))),
         _ if array.is_empty() => Ok(Some(Allowed::Ids(integers(value, name)?))),
         _ => Err(wrong_dtype(name, "int64 ids or a boolean mask", &array)),
     }
+}
+
+/// A mask, always copied. Memory that came from elsewhere may hold any byte; numpy takes all but 0 for true.
+fn mask<'py>(array: &Bound<'py, PyArrayDyn<bool>>, name: &str) -> PyResult<Allowed<'py>> {
+    let py = array.py();
+    check_shape(name, &[Axis::Any("n")], array.shape())?;
+    let bytes = array.call_method1(intern!(py, "view"), (numpy::dtype::<u8>(py),))?;
+    let bytes = bytes.cast_into::<PyArrayDyn<u8>>()?.try_readonly()?;
+    let entries = bytes.as_slice().map_err(not_as_promised)?.iter().map(|&byte| byte != 0).collect();
+    Ok(Allowed::Mask(Array::copied(entries, array.shape().to_vec())))
 }
 
 /// A number of things, at least 1, from a Python integer of any size; what does not fit is as good as infinite.
@@ -212,6 +228,12 @@ pub fn count(value: &Bound<'_, PyAny>, name: &'static str) -> PyResult<usize> {
 
 /// A number of things, at least 0, from a Python integer of any size; what does not fit is as good as infinite.
 pub fn whole(value: &Bound<'_, PyAny>, name: &'static str) -> PyResult<usize> {
+    // A plain integer, and not the bool that is one too; negative and huge ones go the long way.
+    if let Ok(value) = value.cast_exact::<PyInt>()
+        && let Ok(whole) = value.extract()
+    {
+        return Ok(whole);
+    }
     let not_whole = || DTypeError::new_err(format!("{name}: wanted an integer, got {}", type_name(value)));
     if value.is_instance_of::<PyBool>() {
         return Err(not_whole());

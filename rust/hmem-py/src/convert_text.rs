@@ -1,5 +1,7 @@
 //! Arguments that are text, and the options that go with it.
 
+use std::fmt::Display;
+
 use hmem_core::sparse::bm25::Bm25;
 use hmem_core::text::{Analyzer, StopWords};
 use pyo3::exceptions::{PyOverflowError, PyUnicodeEncodeError};
@@ -10,7 +12,7 @@ use crate::convert::type_name;
 use crate::error::{DTypeError, IntoPyErr, InvalidValueError};
 
 /// One text.
-pub fn text(value: &Bound<'_, PyAny>, name: &str) -> PyResult<String> {
+pub fn text(value: &Bound<'_, PyAny>, name: impl Display) -> PyResult<String> {
     let text = value
         .cast::<PyString>()
         .map_err(|_| DTypeError::new_err(format!("{name}: wanted a string, got {}", type_name(value))))?;
@@ -34,7 +36,7 @@ pub fn texts(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<String>> {
         return Err(not_texts());
     }
     let items = value.try_iter().map_err(|_| not_texts())?;
-    items.enumerate().map(|(i, item)| text(&item?, &format!("{name}[{i}]"))).collect()
+    items.enumerate().map(|(i, item)| text(&item?, format_args!("{name}[{i}]"))).collect()
 }
 
 /// A float, from any real number.
