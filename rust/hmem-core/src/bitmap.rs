@@ -170,11 +170,6 @@ fn full_last_word(len: usize) -> u64 {
     u64::MAX >> (len.wrapping_neg() % 64)
 }
 
-/// The last word of a set that holds all of `len` rows, which are at least one.
-fn full_last_word(len: usize) -> u64 {
-    u64::MAX >> (len.wrapping_neg() % 64)
-}
-
 /// Places of the set bits, ascending.
 fn ones(word: u64) -> impl Iterator<Item = usize> {
     std::iter::successors((word != 0).then_some(word), |rest| {

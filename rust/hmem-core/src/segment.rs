@@ -25,7 +25,7 @@ use crate::error::IdError;
 pub use self::filter::Allowed;
 
 /// Rows at which a segment is left as it is.
-pub const MAX_ROWS: usize = 16_384;
+pub const MAX_ROWS: usize = 32_768;
 
 /// An immutable block of rows.
 pub trait Segment: Sized {

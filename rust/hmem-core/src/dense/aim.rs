@@ -1,7 +1,7 @@
 //! A query as seen from the centre of a segment: in the integers that its codes are compared with.
 //!
 //! With the names of [`codes`](super::codes), an [`Aim`] holds `Rp` of one query and one segment, and rounds it as each
-//! kind of code wants it: to 8 bits for the upper halves of codes ([`Coarse`]), to about 15 for whole codes ([`Fine`]), to 6
+//! kind of code wants it: to 8 bits for the upper halves of codes ([`Coarse`]), to about 15 for whole codes ([`Fine`]), to 5
 //! for signs ([`Signs`]). If `Rp = unit · z + r`, where `z` are those integers, then
 //!
 //! ```text
@@ -23,7 +23,7 @@ use crate::kernels::rotation::Rotation;
 use crate::kernels::sign::Tables;
 
 /// Deviations of an estimate from signs that a row may be off and still be found.
-const DEVIATIONS: f64 = 4.0;
+const DEVIATIONS: f64 = 3.0;
 
 /// A query and a segment with codes.
 #[derive(Debug)]

@@ -7,6 +7,9 @@
 use super::query::Limit;
 use crate::kernels::select::TopK;
 
+/// How many rows ahead memory is asked for.
+const AHEAD: usize = 3;
+
 /// One query's contest. A position stands for a row; of equal scores the smaller position is better.
 #[derive(Debug)]
 pub(crate) struct Contest {
@@ -51,12 +54,15 @@ impl Contest {
         }
     }
 
-    /// The best `k`, best first, with their exact scores.
-    pub(crate) fn decide(mut self, exact: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
+    /// The best `k`, best first, with their exact scores. `soon` is told which row's score will be wanted a little later.
+    pub(crate) fn decide(mut self, soon: impl Fn(usize), exact: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
         self.left.retain(|&(upper, _)| upper >= self.floor);
         self.left.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
         let mut best = TopK::new(self.k);
-        for (upper, position) in self.left {
+        for (i, &(upper, position)) in self.left.iter().enumerate() {
+            if let Some(&(_, later)) = self.left.get(i + AHEAD) {
+                soon(later);
+            }
             if best.threshold().is_some_and(|threshold| upper < threshold) {
                 break;
             }

@@ -12,6 +12,7 @@
 //! the norms under cosine; equal scores keep the order of the rows. Where a sieve lets too many rows through to be worth
 //! the trouble, the next better one is taken: signs, codes, and in the end the rows as they are.
 
+use std::cell::Cell;
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -26,6 +27,7 @@ use super::sieve::{Limits, Sieve};
 use crate::kernels::isa::Isa;
 use crate::kernels::limits::reaching;
 use crate::kernels::nibble::dot_codes;
+use crate::kernels::prefetch::prefetch;
 use crate::kernels::select::TopK;
 use crate::kernels::sign::BLOCK;
 use crate::segment::{Live, Segment};
@@ -74,9 +76,12 @@ pub fn search(
         return answers;
     }
     let search = Search { isa, parts, wish };
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = wish.threads.clamp(1, processors).min(m);
-    let share = m.div_ceil(threads.max(1)).max(1);
+    let threads = match wish.threads.min(m) {
+        // Asking the system how many processors there are takes longer than a small search.
+        0 | 1 => 1,
+        threads => threads.min(thread::available_parallelism().map_or(1, NonZero::get)),
+    };
+    let share = m.div_ceil(threads).max(1);
     let shares = Mutex::new(answers.chunks_mut(share).enumerate());
     let work = || {
         loop {
@@ -135,10 +140,19 @@ impl Search<'_> {
             .or_else(|| self.contest(query, &aimed, Depth::Codes))
             .or_else(|| self.contest(query, &aimed, Depth::Floats))
             .expect("the rows as they are never let too many through");
-        let best = contest.decide(|position| {
+        let rows = |position| {
             let (part, row) = self.place(position);
-            query.score(self.isa, self.parts[part].segment.rows(), row)
-        });
+            (self.parts[part].segment.rows(), row)
+        };
+        let soon = |position| {
+            let (rows, row) = rows(position);
+            prefetch(rows.rows().row(row));
+        };
+        let exact = |position| {
+            let (rows, row) = rows(position);
+            query.score(self.isa, rows, row)
+        };
+        let best = contest.decide(soon, exact);
         let hit = |(score, position)| {
             let (part, row) = self.place(position);
             Hit { part, row, score }
@@ -174,21 +188,25 @@ impl Search<'_> {
         if depth == Depth::Floats || aimed.is_empty() {
             return Some(contest);
         }
-        let sieved: Vec<Sieved<'_>> = aimed.iter().map(|aimed| self.sieve(aimed, depth)).collect();
+        let mut scratch = Scratch::take();
+        let blocks = |aimed: &Aimed<'_>| aimed.n_rows.div_ceil(BLOCK);
+        let n: usize = aimed.iter().map(|aimed| aimed.n_rows).sum();
+        let n_blocks: usize = aimed.iter().map(blocks).sum();
+        let (mut all_upper, mut all_largest) = scratch.limits(n + n_blocks).split_at_mut(n);
+        let mut sieved = Vec::with_capacity(aimed.len());
+        for aimed in aimed {
+            let allowed = self.parts[aimed.part].rows;
+            let sieve = match depth {
+                Depth::Signs => Sieve::signs(self.isa, &aimed.aim, allowed),
+                _ => Sieve::coarse(self.isa, &aimed.aim, allowed),
+            };
+            let upper = all_upper.split_off_mut(..aimed.n_rows).expect("a place for each row");
+            let largest = all_largest.split_off_mut(..blocks(aimed)).expect("a place for each block");
+            sieve.fill(0..blocks(aimed), Limits { upper, largest });
+            sieved.push(Sieved { aimed, sieve, upper, largest });
+        }
         contest.raise(self.first_floor(&sieved));
         self.sweep(&sieved, depth, contest)
-    }
-
-    fn sieve<'a>(&'a self, aimed: &'a Aimed<'a>, depth: Depth) -> Sieved<'a> {
-        let allowed = self.parts[aimed.part].rows;
-        let sieve = match depth {
-            Depth::Signs => Sieve::signs(self.isa, &aimed.aim, allowed),
-            _ => Sieve::coarse(self.isa, &aimed.aim, allowed),
-        };
-        let blocks = aimed.n_rows.div_ceil(BLOCK);
-        let (mut upper, mut largest) = (vec![0f32; aimed.n_rows], vec![0f32; blocks]);
-        sieve.fill(0..blocks, Limits { upper: &mut upper, largest: &mut largest });
-        Sieved { aimed, sieve, upper, largest }
     }
 
     /// What `k` of the rows that look best reach for certain; −∞ if there are fewer.
@@ -306,9 +324,36 @@ fn row_number(row: usize) -> u32 {
 struct Sieved<'a> {
     aimed: &'a Aimed<'a>,
     sieve: Sieve<'a>,
-    upper: Vec<f32>,
+    upper: &'a [f32],
     /// Of each block.
-    largest: Vec<f32>,
+    largest: &'a [f32],
+}
+
+/// Memory for limits. A thread keeps it for its next search: fresh memory is slower than the search that fills it.
+struct Scratch(Vec<f32>);
+
+thread_local! {
+    static KEPT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+impl Scratch {
+    fn take() -> Self {
+        Self(KEPT.take())
+    }
+
+    /// Room for `n` limits, whatever stood in it.
+    fn limits(&mut self, n: usize) -> &mut [f32] {
+        if self.0.len() < n {
+            self.0.resize(n, 0.0);
+        }
+        &mut self.0[..n]
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        KEPT.set(std::mem::take(&mut self.0));
+    }
 }
 
 impl Sieved<'_> {

@@ -11,6 +11,9 @@ use crate::kernels::limits::{self, upper_limits_of_dots, upper_limits_of_signs};
 use crate::kernels::nibble;
 use crate::kernels::sign::{self, BLOCK};
 
+/// Blocks whose limits are computed in one go; their sums stay in the nearest cache.
+const RUN: usize = 8;
+
 /// Which code is read.
 #[derive(Debug)]
 pub(crate) enum Mesh {
@@ -62,52 +65,60 @@ impl<'a> Sieve<'a> {
     pub(crate) fn fill(&self, blocks: Range<usize>, limits: Limits<'_>) {
         let words = &self.allowed.words()[blocks.clone()];
         let n = self.allowed.len();
-        let upper = limits.upper.chunks_mut(BLOCK);
-        for (((block, &word), upper), largest) in blocks.zip(words).zip(upper).zip(limits.largest) {
-            if word == 0 {
-                *largest = f32::NEG_INFINITY;
+        let upper = limits.upper.chunks_mut(RUN * BLOCK);
+        let runs = words.chunks(RUN).zip(upper).zip(limits.largest.chunks_mut(RUN));
+        for (start, ((words, upper), largest)) in blocks.step_by(RUN).zip(runs) {
+            if words.iter().all(|&word| word == 0) {
+                largest.fill(f32::NEG_INFINITY);
                 continue;
             }
-            let rows = block * BLOCK..n.min((block + 1) * BLOCK);
-            *largest = self.block(block, rows.clone(), upper);
-            let all = u64::MAX >> (BLOCK - rows.len());
-            if word != all {
-                for (i, limit) in upper.iter_mut().enumerate() {
-                    *limit = if word >> i & 1 == 1 { *limit } else { f32::NEG_INFINITY };
+            let rows = start * BLOCK..n.min((start + words.len()) * BLOCK);
+            self.run(start..start + words.len(), rows, upper, largest);
+            for ((&word, upper), largest) in words.iter().zip(upper.chunks_mut(BLOCK)).zip(largest) {
+                if word != u64::MAX >> (BLOCK - upper.len()) {
+                    *largest = mask(upper, word);
                 }
-                *largest = upper.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             }
         }
     }
 
-    /// Limits of all rows of a block, allowed or not; returns the largest.
-    fn block(&self, block: usize, rows: Range<usize>, upper: &mut [f32]) -> f32 {
+    /// Limits of all rows of a run of blocks, allowed or not, and the largest of each block.
+    fn run(&self, blocks: Range<usize>, rows: Range<usize>, upper: &mut [f32], largest: &mut [f32]) {
         let codes = self.aim.codes();
         let per_row = codes.per_row();
         match &self.mesh {
             Mesh::Coarse(coarse) => {
                 let planes = codes.planes();
                 let lines = &planes.high[rows.start * planes.steps..rows.end * planes.steps];
-                let mut sums = [0; BLOCK];
+                let mut sums = [0; RUN * BLOCK];
                 nibble::dot_rows(self.isa, lines, &coarse.query, &mut sums[..rows.len()]);
                 let per_row = limits::PerRow {
                     offset: &per_row.offset[rows.clone()],
                     scale: &per_row.scale[rows.clone()],
                     error: &per_row.coarse_error[rows],
                 };
-                upper_limits_of_dots(self.isa, &sums, per_row, coarse.per_query, upper)
+                upper_limits_of_dots(self.isa, &sums, per_row, coarse.per_query, upper, largest);
             }
             Mesh::Signs(signs) => {
                 let lines = signs.tables.lines();
-                let mut sums = [0; BLOCK];
-                sign::sums(self.isa, &codes.signs()[block * lines..][..lines], &signs.tables, &mut sums);
+                let lines = &codes.signs()[blocks.start * lines..blocks.end * lines];
+                let mut sums = [0; RUN * BLOCK];
+                sign::sums(self.isa, lines, &signs.tables, &mut sums[..blocks.len() * BLOCK]);
                 let per_row = limits::PerRow {
                     offset: &per_row.offset[rows.clone()],
                     scale: &per_row.factor[rows.clone()],
                     error: &per_row.spread[rows],
                 };
-                upper_limits_of_signs(self.isa, &sums, per_row, signs.per_query, upper)
+                upper_limits_of_signs(self.isa, &sums, per_row, signs.per_query, upper, largest);
             }
         }
     }
+}
+
+/// Takes the limits of rows that are not in the set; returns the largest of the others.
+fn mask(upper: &mut [f32], word: u64) -> f32 {
+    for (i, limit) in upper.iter_mut().enumerate() {
+        *limit = if word >> i & 1 == 1 { *limit } else { f32::NEG_INFINITY };
+    }
+    upper.iter().copied().fold(f32::NEG_INFINITY, f32::max)
 }

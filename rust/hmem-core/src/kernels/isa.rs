@@ -20,6 +20,10 @@ pub struct Avx512(());
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vnni(());
 
+/// Proof of AVX-512 with VBMI, which looks up any byte of a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vbmi(());
+
 /// Proof of NEON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Neon(());
@@ -135,6 +139,12 @@ impl Avx512 {
     #[must_use]
     pub fn vnni(self) -> Option<Vnni> {
         has_x86!("avx512vnni").then_some(Vnni(()))
+    }
+
+    /// Not all who have AVX-512 have VBMI.
+    #[must_use]
+    pub fn vbmi(self) -> Option<Vbmi> {
+        has_x86!("avx512vbmi").then_some(Vbmi(()))
     }
 }
 

@@ -55,11 +55,12 @@ impl Sum for u16 {
 
 per_isa! {
     /// `gain·offset + scale·(unit·(times·sum - minus)) + reach·error` for each row of [`dot_rows`](super::nibble::dot_rows)'
-    /// sums; returns the largest. `times·sum - minus` may wrap where the true result fits 32 bits.
+    /// sums, and the largest of each [`BLOCK`] of rows. `times·sum - minus` may wrap where the true result fits 32 bits.
     ///
     /// # Panics
     /// If the lengths differ.
-    pub fn upper_limits_of_dots(sums: &[i32], rows: PerRow<'_>, query: PerQuery, out: &mut [f32]) -> f32 = upper_limits;
+    pub fn upper_limits_of_dots(sums: &[i32], rows: PerRow<'_>, query: PerQuery, out: &mut [f32], largest: &mut [f32])
+        -> () = upper_limits;
 }
 
 per_isa! {
@@ -67,7 +68,8 @@ per_isa! {
     ///
     /// # Panics
     /// If the lengths differ.
-    pub fn upper_limits_of_signs(sums: &[u16], rows: PerRow<'_>, query: PerQuery, out: &mut [f32]) -> f32 = upper_limits;
+    pub fn upper_limits_of_signs(sums: &[u16], rows: PerRow<'_>, query: PerQuery, out: &mut [f32], largest: &mut [f32])
+        -> () = upper_limits;
 }
 
 /// Maxima that are taken side by side.
@@ -75,19 +77,22 @@ const LANES: usize = 16;
 
 #[inline(always)]
 #[allow(clippy::cast_precision_loss, reason = "the rounding of sums is part of the bound")]
-fn upper_limits<S: Sum>(sums: &[S], rows: PerRow<'_>, query: PerQuery, out: &mut [f32]) -> f32 {
+fn upper_limits<S: Sum>(sums: &[S], rows: PerRow<'_>, query: PerQuery, out: &mut [f32], largest: &mut [f32]) {
     let n = out.len();
+    assert_eq!(largest.len(), n.div_ceil(BLOCK), "one a block");
     let (sums, offset, scale, error) = (&sums[..n], &rows.offset[..n], &rows.scale[..n], &rows.error[..n]);
     for i in 0..n {
         let sum = sums[i].wide().wrapping_mul(query.times).wrapping_sub(query.minus);
         let estimate = query.gain * offset[i] + scale[i] * (query.unit * sum as f32);
         out[i] = estimate + query.reach * error[i];
     }
-    largest(out)
+    for (largest, limits) in largest.iter_mut().zip(out.chunks(BLOCK)) {
+        *largest = largest_of(limits);
+    }
 }
 
 #[inline(always)]
-fn largest(limits: &[f32]) -> f32 {
+fn largest_of(limits: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let (steps, tail) = limits.as_chunks::<LANES>();
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -162,10 +167,11 @@ mod tests {
                 .collect();
             for isa in Isa::available() {
                 let mut limits = vec![f32::NAN; sums.len()];
-                let largest = upper_limits_of_dots(isa, &sums, rows, query, &mut limits);
+                let mut largest = vec![f32::NAN; sums.len().div_ceil(BLOCK)];
+                upper_limits_of_dots(isa, &sums, rows, query, &mut limits, &mut largest);
                 prop_assert_eq!(&limits, &wanted);
-                prop_assert_eq!(largest, wanted.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-                for block in wanted.chunks(BLOCK) {
+                for (block, largest) in wanted.chunks(BLOCK).zip(largest) {
+                    prop_assert_eq!(largest, block.iter().copied().fold(f32::NEG_INFINITY, f32::max));
                     prop_assert_eq!(reaching(isa, block, floor), bits(block, floor));
                     prop_assert_eq!(reaching(isa, block, block[0]) & 1, 1);
                 }
@@ -179,8 +185,9 @@ mod tests {
         let rows = PerRow { offset: &[0.0], scale: &one, error: &one };
         let query = PerQuery { times: 2, minus: 1, unit: 1.0, gain: 0.0, reach: 0.5 };
         for isa in Isa::available() {
-            let mut limits = [0.0];
-            assert_eq!(upper_limits_of_signs(isa, &[40_000], rows, query, &mut limits), 79_999.5);
+            let (mut limits, mut largest) = ([0.0], [0.0]);
+            upper_limits_of_signs(isa, &[40_000], rows, query, &mut limits, &mut largest);
+            assert_eq!((limits, largest), ([79_999.5], [79_999.5]));
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod limits;
 pub mod line;
 pub mod nibble;
 mod per_isa;
+pub mod prefetch;
 pub mod quantise;
 pub mod random;
 pub mod rotation;

@@ -40,10 +40,10 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The largest magnitude that a query `width` numbers wide may have: eight of them fit a byte, all of them two.
+    /// The largest magnitude that a query `width` numbers wide may have: sixteen of them fit a byte, all of them two.
     #[must_use]
     pub fn largest(width: usize) -> i32 {
-        i32::try_from(31.min(65_535 / width.max(1))).unwrap_or(31)
+        i32::try_from(15.min(65_535 / width.max(1))).unwrap_or(15)
     }
 
     /// For a query of numbers no larger than [`largest`](Self::largest).
@@ -55,22 +55,20 @@ impl Tables {
         let largest = Self::largest(query.len());
         assert!(query.iter().all(|&q| i32::from(q).abs() <= largest), "numbers up to {largest}");
         let mut offset = 0;
-        let tables = query
-            .chunks(PER_LINE)
-            .map(|eight| {
-                let mut halves = [[0i8; 4]; 2];
-                halves.as_flattened_mut()[..eight.len()].copy_from_slice(eight);
-                halves.map(|four| {
-                    let least: i32 = four.iter().map(|&q| i32::from(q).min(0)).sum();
-                    offset -= least;
-                    std::array::from_fn(|bits| {
-                        let set = |(i, &q): (usize, &i8)| if bits >> i & 1 == 1 { i32::from(q) } else { 0 };
-                        let sum: i32 = four.iter().enumerate().map(set).sum();
-                        u8::try_from(sum - least).expect("four numbers of at most 31 span 124")
-                    })
-                })
-            })
-            .collect();
+        let mut tables = vec![[[0; 16]; 2]; query.len().div_ceil(PER_LINE)];
+        for (eight, table) in query.chunks(PER_LINE).zip(&mut tables) {
+            for (four, half) in eight.chunks(4).zip(table) {
+                let mut numbers = [0; 4];
+                numbers[..four.len()].copy_from_slice(four);
+                let least: i8 = numbers.iter().map(|&q| q.min(0)).sum();
+                offset -= i32::from(least);
+                for (bits, entry) in half.iter_mut().enumerate() {
+                    // Four numbers of at most 15: between -60 and 60.
+                    let sum: i8 = (0..4).map(|i| if bits >> i & 1 == 1 { numbers[i] } else { 0 }).sum();
+                    *entry = (sum - least).cast_unsigned();
+                }
+            }
+        }
         Self { tables, offset }
     }
 
@@ -98,7 +96,10 @@ pub fn sums(isa: Isa, blocks: &[Line], tables: &Tables, out: &mut [u16]) {
     match isa {
         Isa::Scalar => scalar::sums(blocks, tables, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(proof) => avx512::sums(proof, blocks, tables, out),
+        Isa::Avx512(proof) => match proof.vbmi() {
+            Some(vbmi) => avx512::sums(vbmi, blocks, tables, out),
+            None => scalar::sums(blocks, tables, out),
+        },
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::sums(blocks, tables, out),
     }
@@ -120,7 +121,7 @@ pub mod checks {
             let width = lines * PER_LINE;
             let largest = Tables::largest(width);
             let query: Vec<i8> = (0..width).map(|_| random.next_i8(largest)).collect();
-            #[allow(clippy::cast_possible_truncation, reason = "at most 31")]
+            #[allow(clippy::cast_possible_truncation, reason = "at most 15")]
             for query in [query, vec![largest as i8; width], vec![-largest as i8; width]] {
                 let tables = Tables::new(&query);
                 for n in [0, 1, 2, 3, 5] {
@@ -155,7 +156,7 @@ mod tests {
         /// A sum, less the tables' offset, adds the numbers whose bits are set.
         #[test]
         fn sums_add_the_numbers_whose_bits_are_set(
-            query in prop::collection::vec(-31i8..=31, 1..100),
+            query in prop::collection::vec(-15i8..=15, 1..100),
             seeds in prop::collection::vec(any::<u64>(), BLOCK),
         ) {
             let tables = Tables::new(&query);
@@ -176,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "numbers up to 31")]
+    #[should_panic(expected = "numbers up to 15")]
     fn a_query_that_could_overflow_is_refused() {
-        let _ = Tables::new(&[32]);
+        let _ = Tables::new(&[16]);
     }
 }
