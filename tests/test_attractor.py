@@ -4,8 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmem_fast import errors
-from hmem_fast.core import energy, settle
+from hmem_fast.core import energy
 from hmem_fast.types import Settled
+from indexes import KINDS
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def settle(request):
+    return request.param.ready().settle
 
 
 def log_sum_exp(scores, beta):
@@ -34,9 +40,13 @@ def test_energy_limits():
 
 
 @pytest.mark.parametrize("beta", [0.0, -1.0, np.nan, -np.inf])
-def test_bad_beta(beta):
+def test_bad_beta_for_energy(beta):
     with pytest.raises(errors.InvalidValueError, match="beta"):
         energy([1.0], [0, 1], beta)
+
+
+@pytest.mark.parametrize("beta", [0.0, -1.0, np.nan, -np.inf])
+def test_bad_beta(settle, beta):
     with pytest.raises(errors.InvalidValueError, match="beta"):
         settle([1.0], [[1.0]], beta, 1)
 
@@ -69,7 +79,7 @@ def update(patterns, state, beta):
 
 
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 20), beta=st.floats(0.1, 50), steps=st.integers(0, 5))
-def test_settle_follows_its_equation(seed, n, beta, steps):
+def test_settle_follows_its_equation(settle, seed, n, beta, steps):
     rng = np.random.default_rng(seed)
     patterns, cue = rng.standard_normal((n, 16)), rng.standard_normal(16)
     settled = settle(cue, patterns, beta, steps)
@@ -84,22 +94,36 @@ def test_settle_follows_its_equation(seed, n, beta, steps):
     assert settled.energy == pytest.approx(log_sum_exp(units @ settled.vector.astype(float), beta), abs=1e-5)
 
 
-def test_settle_completes_a_pattern():
+def test_settle_completes_a_pattern(settle):
     patterns = np.random.default_rng(0).standard_normal((50, 64)).astype(np.float32)
     cue = patterns[7] * (np.arange(64) < 40)
     settled = settle(cue, patterns, 60.0, 10)
     np.testing.assert_allclose(settled.vector, patterns[7] / np.linalg.norm(patterns[7]), atol=1e-5)
 
 
-def test_settle_ends_for_any_number_of_steps():
+def test_settle_ends_for_any_number_of_steps(settle):
     patterns = np.random.default_rng(0).standard_normal((50, 64))
     assert settle(patterns[0], patterns, 20.0, 2**200).steps < 1000
 
 
-def test_infinite_beta_goes_to_the_closest():
+def test_infinite_beta_goes_to_the_closest(settle):
     settled = settle([0.2, 0.3], [[2.0, 0.0], [0.0, 2.0]], np.inf, 3)
     assert settled.vector.tolist() == [0.0, 1.0]
     assert settled.energy == 1.0
+
+
+def test_opposite_patterns_leave_the_cue_where_it_is(settle):
+    settled = settle([0.0, 1.0], [[1.0, 0.0], [-1.0, 0.0]], 1.0, 5)
+    assert (settled.vector.tolist(), settled.steps) == ([0.0, 1.0], 0)
+
+
+def test_no_steps_give_the_cue_at_unit_length(settle):
+    assert settle([0.0, 5.0], [[1.0, 1.0]], 1.0, 0).vector.tolist() == [0.0, 1.0]
+
+
+def test_sizes_that_float32_cannot_multiply(settle):
+    settled = settle([1e-45, 0.0], [[3e38, 3e38], [1e-42, 0.0]], 40.0, 3)
+    np.testing.assert_allclose(settled.vector, [1.0, 0.0], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -117,12 +141,12 @@ def test_infinite_beta_goes_to_the_closest():
         ([], np.empty((1, 0)), errors.InvalidValueError),
     ],
 )
-def test_bad_cues_and_patterns(cue, patterns, error):
+def test_bad_cues_and_patterns(settle, cue, patterns, error):
     with pytest.raises(error, match=r"cue|patterns"):
         settle(cue, patterns, 1.0, 1)
 
 
 @pytest.mark.parametrize(("steps", "error"), [(-1, errors.InvalidValueError), (1.0, errors.DTypeError)])
-def test_bad_steps(steps, error):
+def test_bad_steps(settle, steps, error):
     with pytest.raises(error, match="steps"):
         settle([1.0], [[1.0]], 1.0, steps)

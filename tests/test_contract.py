@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import hmem_fast
-from hmem_fast import core, encode, memory, types
+from hmem_fast import core, encode, memory, torch_core, types
 from hmem_fast.memory import Explanation, Hit, HitExplanation, KeyMatch, KeyRecipe, Recall, Record, StoreInfo
 
 RNG = np.random.default_rng(0)
@@ -36,6 +36,7 @@ EXAMPLES = {
     core.SparseIndex: lambda: core.SparseIndex(),
     core.TextIndex: lambda: core.TextIndex(),
     core.TraceIndex: lambda: core.TraceIndex(8),
+    torch_core.TorchIndex: lambda: torch_core.TorchIndex(8, device="cpu"),
     encode.HashingEncoder: lambda: encode.HashingEncoder(64),
     memory.DefaultPipeline: memory.DefaultPipeline,
     memory.NearestPipeline: memory.NearestPipeline,
@@ -59,14 +60,21 @@ EXAMPLES = {
 #: Made by opening something: their own test files make them.
 OPENED = {memory.Memory, encode.OnnxEncoder, encode.SentenceTransformerEncoder}
 #: Descriptions of what others have, and what a pipeline is handed.
-DESCRIPTIONS = {types.Encoder, types.TokenEncoder, memory.Pipeline, memory.Question}
+DESCRIPTIONS = {types.Encoder, types.Index, types.TokenEncoder, memory.Pipeline, memory.Question}
 
-INDEXES = [core.DenseIndex, core.SparseIndex, core.TextIndex]
-ALL = sorted(EXAMPLES, key=lambda cls: cls.__name__)
+
+def marked(classes):
+    """Mark the classes whose examples need PyTorch."""
+    needs_torch = {torch_core.TorchIndex}
+    return [pytest.param(cls, marks=[pytest.mark.torch] if cls in needs_torch else []) for cls in classes]
+
+
+INDEXES = marked([core.DenseIndex, core.SparseIndex, core.TextIndex, torch_core.TorchIndex])
+ALL = marked(sorted(EXAMPLES, key=lambda cls: cls.__name__))
 
 
 def public_classes():
-    for module in (hmem_fast, core, encode, memory, types):
+    for module in (hmem_fast, core, encode, memory, torch_core, types):
         for name in module.__all__:
             thing = getattr(module, name)
             if inspect.isclass(thing):
@@ -75,7 +83,7 @@ def public_classes():
 
 def add_to(index):
     """Fill an index with what it takes; gives the search that finds the first row."""
-    if isinstance(index, core.DenseIndex):
+    if isinstance(index, types.Index):
         index.add(ROWS)
         return lambda: index.search(ROWS[:1], 2)
     if isinstance(index, core.SparseIndex):
@@ -123,7 +131,9 @@ def test_defaults_are_immutable(cls):
         assert not isinstance(parameter.default, list | dict | set | bytearray), parameter
 
 
-@pytest.mark.parametrize("cls", [cls for cls in ALL if dataclasses.is_dataclass(cls)], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls", [cls for cls in EXAMPLES if dataclasses.is_dataclass(cls)], ids=lambda cls: cls.__name__
+)
 def test_values_are_frozen_and_travel(cls):
     value = EXAMPLES[cls]()
     assert cls.__dataclass_params__.frozen
@@ -170,13 +180,26 @@ class TestIndexes:
         assert 99 not in index
 
 
-def test_the_state_of_a_dense_index_makes_an_equal_one():
-    index = core.DenseIndex(8)
-    search = add_to(index)
-    index.remove([2])
-    for twin in (core.DenseIndex.from_state(index.state()), pickle.loads(pickle.dumps(index)), copy.deepcopy(index)):
-        np.testing.assert_array_equal(twin.search(ROWS[:1], 2).ids, search().ids)
-        assert twin.add(ROWS[:1]).tolist() == [6]
+@pytest.mark.parametrize("cls", marked([core.DenseIndex, torch_core.TorchIndex]), ids=lambda cls: cls.__name__)
+class TestVectorIndexes:
+    def test_it_answers_to_the_protocol(self, cls):
+        assert isinstance(EXAMPLES[cls](), types.Index)
+
+    def test_calls_are_named_as_in_the_protocol(self, cls):
+        for name in ("add", "remove", "search", "vectors", "state"):
+            wanted = inspect.signature(getattr(types.Index, name)).parameters
+            got = inspect.signature(getattr(cls, name)).parameters
+            assert [(p.name, p.kind, p.default) for p in got.values()][1:] == [
+                (p.name, p.kind, p.default) for p in wanted.values()
+            ][1:]
+
+    def test_its_state_makes_an_equal_one(self, cls):
+        index = EXAMPLES[cls]()
+        search = add_to(index)
+        index.remove([2])
+        for twin in (cls.from_state(index.state()), pickle.loads(pickle.dumps(index)), copy.deepcopy(index)):
+            np.testing.assert_array_equal(twin.search(ROWS[:1], 2).ids, search().ids)
+            assert twin.add(ROWS[:1]).tolist() == [6]
 
 
 def test_a_trace_index_leaves_its_inputs_alone():

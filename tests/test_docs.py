@@ -19,7 +19,7 @@ from hmem_fast import core
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = [
-    info.name
+    pytest.param(info.name, marks=[pytest.mark.torch] if ".torch_core" in info.name else [])
     for info in pkgutil.walk_packages(hmem_fast.__path__, "hmem_fast.")
     if info.name.split(".")[-1] not in {"__main__", "_core", "core"}
 ]
@@ -60,7 +60,15 @@ def test_examples_of_the_compiled_core(thing):
                 run_examples(method.__doc__, dict(names), f"{thing.__name__}.{name}")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.torch] if page.name == "torch.md" else [])
+        for page in PAGES
+        if blocks(page, "python")
+    ],
+    ids=lambda page: page.name,
+)
 def test_examples_of_the_pages(page, minilm, tmp_path, monkeypatch):
     monkeypatch.setenv("HMEM_CACHE", str(minilm.parent))
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = {
     "torch", "sentence_transformers", "transformers", "onnxruntime", "onnx", "tokenizers", "safetensors", "sklearn",
     "scipy", "pandas", "matplotlib", "rich", "argparse", "asyncio",
@@ -18,8 +20,9 @@ def modules_after(statement: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-def test_importing_the_package_loads_nothing_heavy():
-    loaded = modules_after("import hmem_fast") - modules_after("import numpy")
+@pytest.mark.parametrize("module", ["hmem_fast", "hmem_fast.torch_core"])
+def test_importing_the_package_loads_nothing_heavy(module):
+    loaded = modules_after(f"import {module}") - modules_after("import numpy")
     assert loaded & HEAVY == set()
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Candidates",
     "Encoder",
     "FloatArray",
     "IdArray",
+    "Index",
     "Neighbours",
     "ScoreArray",
     "Settled",
@@ -102,6 +103,69 @@ class TokenVectors(NamedTuple):
     vectors: FloatArray
     offsets: IdArray
     tokens: IdArray
+
+
+@runtime_checkable
+class Index(Protocol):
+    """Rows under ids, searched by similarity: what `DenseIndex` and `TorchIndex` share.
+
+    Attributes
+    ----------
+    dim : int
+        Width of the rows.
+    metric : str
+        What a score is: ``"cosine"`` or ``"dot"``.
+    nbytes : int
+        Bytes held by rows, ids and marks.
+    ids : (n,) int64
+        The ids, in the order in which the rows were added.
+    """
+
+    @property
+    def dim(self) -> int:
+        """Width of the rows."""
+        ...
+
+    @property
+    def metric(self) -> str:
+        """What a score is."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by rows, ids and marks."""
+        ...
+
+    @property
+    def ids(self) -> IdArray:
+        """The ids, in the order in which the rows were added."""
+        ...
+
+    def add(self, rows: ArrayLike, ids: ArrayLike | None = None, replace: bool = False) -> IdArray:  # noqa: FBT001, FBT002 - as the core's
+        """Add rows, all or none; gives their ids."""
+        ...
+
+    def remove(self, ids: ArrayLike) -> None:
+        """Remove the rows with these ids, all or none."""
+        ...
+
+    def search(
+        self, queries: ArrayLike, k: int, *, allowed: ArrayLike | None = None, exact: bool = True, threads: int = 1
+    ) -> Neighbours:
+        """Find the `k` rows most similar to each query."""
+        ...
+
+    def vectors(self, ids: ArrayLike) -> FloatArray:
+        """Give the rows with these ids: of unit length under cosine, as they were added under dot."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Give all that is needed to make an equal index."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, id: object, /) -> bool: ...  # noqa: A002 - the core's name for it
 
 
 @runtime_checkable

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from hmem_fast.encode.extra import require
 from hmem_fast.errors import ModelError
+from hmem_fast.extra import require
 from hmem_fast.types import FloatArray, IdArray
 
 __all__ = ["BertShape", "build_bert"]

@@ -15,7 +15,6 @@ import numpy as np
 
 from hmem_fast.encode.bert_graph import BertShape, build_bert
 from hmem_fast.encode.catalogue import source_folder
-from hmem_fast.encode.extra import require
 from hmem_fast.encode.manifest import (
     FILES,
     MANIFEST,
@@ -30,6 +29,7 @@ from hmem_fast.encode.onnx import OnnxEncoder
 from hmem_fast.encode.sentence_transformer import SentenceTransformerEncoder
 from hmem_fast.encode.source import SourceModel, read_source
 from hmem_fast.errors import InvalidValueError, ModelError
+from hmem_fast.extra import require
 from hmem_fast.types import FloatArray
 
 __all__ = ["Comparison", "ExportReport", "compare_with_sentence_transformers", "export_onnx"]

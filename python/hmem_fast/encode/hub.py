@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hmem_fast.encode.extra import require
 from hmem_fast.encode.source import is_source_folder
 from hmem_fast.errors import ModelNotFoundError
+from hmem_fast.extra import require
 
 __all__ = ["hub_folder", "is_hub_name"]
 

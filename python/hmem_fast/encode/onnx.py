@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from hmem_fast.encode.extra import require
 from hmem_fast.encode.manifest import FILES, Manifest, check_folder, read_manifest, verify_folder
 from hmem_fast.encode.text import checked_texts
 from hmem_fast.encode.tokenizer import Tokenized, Tokenizer
 from hmem_fast.errors import DTypeError, InvalidValueError, ModelError, ModelNotFoundError
+from hmem_fast.extra import require
 from hmem_fast.types import FloatArray, TokenVectors
 
 __all__ = ["OnnxEncoder", "available_threads"]

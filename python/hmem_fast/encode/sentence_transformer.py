@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from hmem_fast.encode.extra import require
 from hmem_fast.encode.hub import hub_folder
 from hmem_fast.encode.source import read_source
 from hmem_fast.encode.text import MAX_CHARACTERS, checked_texts
 from hmem_fast.encode.tokenizer import Tokenizer
 from hmem_fast.errors import InvalidValueError, ModelError
+from hmem_fast.extra import require
 from hmem_fast.types import FloatArray, TokenVectors
 
 __all__ = ["SentenceTransformerEncoder"]

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hmem_fast.encode.extra import require
 from hmem_fast.encode.text import MAX_CHARACTERS
 from hmem_fast.errors import ModelError
+from hmem_fast.extra import require
 from hmem_fast.types import IdArray
 
 __all__ = ["Tokenized", "Tokenizer"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmem_fast.encode.extra import require
 from hmem_fast.evaluate.locomo_file import CATEGORIES
+from hmem_fast.extra import require
 
 __all__ = ["check_plot", "plot_locomo"]
 

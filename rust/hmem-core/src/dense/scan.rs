@@ -23,7 +23,7 @@ use super::floats;
 use super::normal::{Metric, NormalRows};
 use super::query::{Limit, Query};
 use super::segment::DenseSegment;
-use super::sieve::{Limits, Sieve};
+use super::sieve::Sieve;
 use crate::kernels::isa::Isa;
 use crate::kernels::limits::reaching;
 use crate::kernels::nibble::dot_codes;
@@ -202,7 +202,7 @@ impl Search<'_> {
             };
             let upper = all_upper.split_off_mut(..aimed.n_rows).expect("a place for each row");
             let largest = all_largest.split_off_mut(..blocks(aimed)).expect("a place for each block");
-            sieve.fill(0..blocks(aimed), Limits { upper, largest });
+            sieve.fill(0..blocks(aimed), upper, largest);
             sieved.push(Sieved { aimed, sieve, upper, largest });
         }
         contest.raise(self.first_floor(&sieved));

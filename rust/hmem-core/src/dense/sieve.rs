@@ -33,14 +33,6 @@ pub(crate) struct Sieve<'a> {
     allowed: &'a Bitmap,
 }
 
-/// What a sieve fills for a run of blocks.
-pub(crate) struct Limits<'a> {
-    /// One a row.
-    pub(crate) upper: &'a mut [f32],
-    /// One a block.
-    pub(crate) largest: &'a mut [f32],
-}
-
 impl<'a> Sieve<'a> {
     pub(crate) fn coarse(isa: Isa, aim: &'a Aim<'a>, allowed: &'a Bitmap) -> Self {
         let (coarse, scale) = aim.coarse();
@@ -61,12 +53,12 @@ impl<'a> Sieve<'a> {
         self.scale
     }
 
-    /// Limits of the rows of `blocks`; −∞ for rows that are not allowed.
-    pub(crate) fn fill(&self, blocks: Range<usize>, limits: Limits<'_>) {
+    /// Limits of the rows of `blocks`, −∞ for rows that are not allowed; and the largest of each block.
+    pub(crate) fn fill(&self, blocks: Range<usize>, upper: &mut [f32], largest: &mut [f32]) {
         let words = &self.allowed.words()[blocks.clone()];
         let n = self.allowed.len();
-        let upper = limits.upper.chunks_mut(RUN * BLOCK);
-        let runs = words.chunks(RUN).zip(upper).zip(limits.largest.chunks_mut(RUN));
+        let upper = upper.chunks_mut(RUN * BLOCK);
+        let runs = words.chunks(RUN).zip(upper).zip(largest.chunks_mut(RUN));
         for (start, ((words, upper), largest)) in blocks.step_by(RUN).zip(runs) {
             if words.iter().all(|&word| word == 0) {
                 largest.fill(f32::NEG_INFINITY);
