@@ -18,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::aim::{Aim, Fine, Scale};
+use super::batch;
 use super::contest::Contest;
 use super::floats;
 use super::normal::{Metric, NormalRows};
@@ -88,9 +89,9 @@ pub fn search(
             // Taken in a statement of its own: the lock is free again while the share is worked on.
             let next = shares.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((i, answers)) = next else { return };
-            for (j, answer) in answers.iter_mut().enumerate() {
-                *answer = search.answer(&Query::new(metric, queries, i * share + j));
-            }
+            let queries: Vec<_> =
+                (0..answers.len()).map(|j| Query::new(metric, queries, i * share + j)).collect();
+            search.answer_all(&queries, answers);
         }
     };
     thread::scope(|scope| {
@@ -130,6 +131,49 @@ struct Aimed<'a> {
 }
 
 impl Search<'_> {
+    fn answer_all(&self, queries: &[Query<'_>], answers: &mut [Vec<Hit>]) {
+        if self.wish.exact && queries.len() >= batch::MIN_QUERIES {
+            let groups = queries.chunks(batch::MAX_QUERIES).zip(answers.chunks_mut(batch::MAX_QUERIES));
+            groups.for_each(|(queries, answers)| self.answer_together(queries, answers));
+        } else {
+            for (query, answer) in queries.iter().zip(answers) {
+                *answer = self.answer(query);
+            }
+        }
+    }
+
+    fn answer_together(&self, queries: &[Query<'_>], answers: &mut [Vec<Hit>]) {
+        let mut contests: Vec<Contest> = queries.iter().map(|_| Contest::new(self.wish.k)).collect();
+        let mut given_up = vec![false; queries.len()];
+        let mut first = 0;
+        for part in self.parts {
+            if let Some((rotation, codes)) = part.segment.codes() {
+                let aim = |query| batch::Aimed::new(self.isa, rotation, codes, query);
+                let aimed: Vec<_> = queries.iter().map(aim).collect();
+                let mut own: Vec<Contest> = contests.iter().map(Contest::successor).collect();
+                for q in batch::scan(self.isa, codes, part.rows, &aimed, &mut own) {
+                    given_up[q] = true;
+                }
+                for ((aimed, own), contest) in aimed.iter().zip(own).zip(&mut contests) {
+                    contest.raise(own.floor());
+                    let mut chosen: Vec<u32> = own.left().map(row_number).collect();
+                    self.compare(&aimed.aim, &aimed.aim.fine(), &mut chosen, |limit, row| {
+                        contest.enter(limit, first + row);
+                    });
+                }
+            } else {
+                for (query, contest) in queries.iter().zip(&mut contests) {
+                    floats::scan(self.isa, query, part.segment.rows(), part.rows, first, contest);
+                }
+            }
+            first += part.segment.n_rows();
+        }
+        for (((query, contest), given_up), answer) in queries.iter().zip(contests).zip(given_up).zip(answers)
+        {
+            *answer = if given_up { self.answer(query) } else { self.decide(query, contest) };
+        }
+    }
+
     fn answer(&self, query: &Query<'_>) -> Vec<Hit> {
         let aimed = self.aim(query);
         let contest = match self.wish.exact {
@@ -140,6 +184,10 @@ impl Search<'_> {
             .or_else(|| self.contest(query, &aimed, Depth::Codes))
             .or_else(|| self.contest(query, &aimed, Depth::Floats))
             .expect("the rows as they are never let too many through");
+        self.decide(query, contest)
+    }
+
+    fn decide(&self, query: &Query<'_>, contest: Contest) -> Vec<Hit> {
         let rows = |position| {
             let (part, row) = self.place(position);
             (self.parts[part].segment.rows(), row)
@@ -241,7 +289,9 @@ impl Search<'_> {
                 row + if by_block { sieved.best_of_block(row / BLOCK) } else { 0 }
             });
             let mut chosen: Vec<u32> = rows.map(row_number).collect();
-            self.compare(aimed, &mut chosen, |limit, position| lower.push(limit.lower, position));
+            self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| {
+                lower.push(limit.lower, aimed.first + row);
+            });
         }
         lower.threshold().unwrap_or(f64::NEG_INFINITY)
     }
@@ -260,7 +310,10 @@ impl Search<'_> {
         for sieved in sieved {
             let mut compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
                 compared += chosen.len();
-                self.compare(sieved.aimed, chosen, |limit, position| contest.enter(limit, position));
+                let aimed = sieved.aimed;
+                self.compare(&aimed.aim, &aimed.fine, chosen, |limit, row| {
+                    contest.enter(limit, aimed.first + row)
+                });
                 compared < TRIAL || contest.len() <= compared / 2
             };
             let mut floor = sieved.sieve.scale().limit(contest.floor());
@@ -288,16 +341,22 @@ impl Search<'_> {
         Some(contest)
     }
 
-    /// Gives the limits of `chosen` rows by their whole codes, and their positions; empties `chosen`.
-    fn compare(&self, aimed: &Aimed<'_>, chosen: &mut Vec<u32>, mut enter: impl FnMut(Limit, usize)) {
+    /// Gives the limits of `chosen` rows by their whole codes, and their numbers; empties `chosen`.
+    fn compare(
+        &self,
+        aim: &Aim<'_>,
+        fine: &Fine,
+        chosen: &mut Vec<u32>,
+        mut enter: impl FnMut(Limit, usize),
+    ) {
         let mut sums = [0; CHUNK];
-        let [a, b] = &aimed.fine.query;
+        let [a, b] = &fine.query;
         for chosen in chosen.chunks(CHUNK) {
             let sums = &mut sums[..chosen.len()];
-            dot_codes(self.isa, aimed.aim.codes().planes(), chosen, [a, b], sums);
+            dot_codes(self.isa, aim.codes().planes(), chosen, [a, b], sums);
             for (&row, &sum) in chosen.iter().zip(&*sums) {
                 let row = row as usize;
-                enter(aimed.aim.fine_limit(&aimed.fine, row, sum), aimed.first + row);
+                enter(aim.limit(&fine.grain, row, sum), row);
             }
         }
         chosen.clear();

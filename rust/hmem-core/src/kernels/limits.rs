@@ -72,6 +72,59 @@ per_isa! {
         -> () = upper_limits;
 }
 
+/// How sums of many queries with one row become limits, and what these must reach; one entry a query.
+#[derive(Debug, Clone)]
+pub struct PerLane {
+    /// What a sum has too much …
+    pub minus: [i32; BLOCK],
+    /// … and its unit.
+    pub unit: [f32; BLOCK],
+    /// Times a row's `offset`.
+    pub gain: [f32; BLOCK],
+    /// Times a row's `error`.
+    pub reach: [f32; BLOCK],
+    /// Taken from the limit; ∞ for a query that is not there.
+    pub floor: [f32; BLOCK],
+}
+
+impl PerLane {
+    /// No queries.
+    pub const NONE: Self = Self {
+        minus: [0; BLOCK],
+        unit: [0.0; BLOCK],
+        gain: [0.0; BLOCK],
+        reach: [0.0; BLOCK],
+        floor: [f32::INFINITY; BLOCK],
+    };
+}
+
+per_isa! {
+    /// `gain·offset + scale·(unit·(sum - minus)) + reach·error - floor` for each row and query: `out[row][query]`. It is at
+    /// least zero where the limit reaches the floor. Each row has as many sums as there are queries, `width`.
+    ///
+    /// # Panics
+    /// If the lengths do not fit together.
+    pub fn excesses(sums: &[i32], width: usize, rows: PerRow<'_>, queries: &PerLane, out: &mut [[f32; BLOCK]])
+        -> () = all_excesses;
+}
+
+#[inline(always)]
+#[allow(clippy::cast_precision_loss, reason = "the rounding of sums is part of the bound")]
+fn all_excesses(sums: &[i32], width: usize, rows: PerRow<'_>, queries: &PerLane, out: &mut [[f32; BLOCK]]) {
+    let (offset, scale, error) =
+        (&rows.offset[..out.len()], &rows.scale[..out.len()], &rows.error[..out.len()]);
+    assert!(width <= BLOCK && sums.len() == out.len() * width, "one sum a row and query");
+    for (row, (out, sums)) in out.iter_mut().zip(sums.chunks_exact(width.max(1))).enumerate() {
+        let mut wide = [0; BLOCK];
+        wide[..width].copy_from_slice(sums);
+        for i in 0..BLOCK {
+            let sum = wide[i].wrapping_sub(queries.minus[i]);
+            let estimate = queries.gain[i] * offset[row] + scale[row] * (queries.unit[i] * sum as f32);
+            out[i] = estimate + queries.reach[i] * error[row] - queries.floor[i];
+        }
+    }
+}
+
 /// Maxima that are taken side by side.
 const LANES: usize = 16;
 
