@@ -136,16 +136,17 @@ def test_calls_are_answered_in_order_and_one_more_is_not_counted():
         calls.append(queries.tolist())
         return np.repeat(queries[:, :1], k, axis=1).astype(np.int64)
 
-    times, ids = timed_calls(search, [np.array([[1, 0], [2, 0]]), np.array([[3, 0]])], k=2)
+    times, cpu, ids = timed_calls(search, [np.array([[1, 0], [2, 0]]), np.array([[3, 0]])], k=2)
     assert ids.tolist() == [[1, 1], [2, 2], [3, 3]]
-    assert len(times) == 2
+    assert times.shape == cpu.shape == (2,)
     assert len(calls) == 3
 
 
 def test_median_and_noise_of_rounds():
-    times = Times([np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])])
+    times = Times([np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])], [np.array([1.0]), np.array([2.0])])
     assert times.p50_us == 3.5
     assert times.round_p50_us == [2.0, 5.0]
+    assert times.cpu_p50_us == 1.5
     assert times.noise == pytest.approx(3 / 3.5)
 
 

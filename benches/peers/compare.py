@@ -88,8 +88,9 @@ def compare(data: DataSet, plan: Plan) -> Comparison:
         for op in OPS:
             for method in (methods[place] for place in order):
                 run = runs[method.name, op]
-                times, ids = timed_calls(method.search, batches[op], plan.k)
+                times, cpu, ids = timed_calls(method.search, batches[op], plan.k)
                 run.times.rounds.append(times)
+                run.times.cpu.append(cpu)
                 if number == 0 or method.must_be_exact:
                     _judge(method, op, run, data, truth, ids, result)
     result.rows += _method_rows(methods, runs, plan, about, truth)
@@ -148,6 +149,7 @@ def _method_rows(
                     "p50_us": run.times.p50_us,
                     **ratio,
                     "recall": run.recall,
+                    "cpu_p50_us": run.times.cpu_p50_us,
                     "build_s": method.build_s,
                     "bytes_per_row": method.nbytes() / about["memories"],
                     "round_p50_us": run.times.round_p50_us,

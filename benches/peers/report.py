@@ -45,6 +45,7 @@ def result_of(
         "metric": "inner product of unit rows",
         "baseline": BASELINE,
         "ratio": f"p50_us divided by that of {BASELINE!r} in the same op: below 1 is faster",
+        "cpu_p50_us": "as p50_us, in CPU time of the process: without what other programs on the machine took",
         "noise": "slowest minus fastest round's median, divided by p50_us",
         "recall": "fraction of the float64 scan's k best, ties forgiven",
         "rounds": plan.rounds,
@@ -87,7 +88,8 @@ hmem_fast {result["version"]} ({settings["isa"]}), {versions}; {machine["cpu"]},
 {result["seconds"]:.0f} seconds in all.
 
 Medians over all calls of all rounds. "×flat" is the time divided by that of {settings["baseline"]}: below 1 is
-faster. "±" is what lies between the slowest and the fastest round. Recall is that of the float64 scan's best
+faster. "±" is what lies between the slowest and the fastest round; "on cpu" is the median without the time in which
+another program had the CPU. Recall is that of the float64 scan's best
 {settings["k"]}, ties forgiven. A batch is {settings["batch"]} queries in one call. Graphs: {settings["graphs"]}.
 
 {as_markdown(result["rows"], result["missing"])}

@@ -15,14 +15,28 @@ __all__ = ["Times", "orders", "timed_calls"]
 
 @dataclass
 class Times:
-    """What one method took, in microseconds for each query; one array a round."""
+    """What one method took, in microseconds for each query; one array a round.
+
+    Attributes
+    ----------
+    rounds : list of array
+        Time on the clock.
+    cpu : list of array
+        Time on a CPU, of all threads: what remains when other programs on the machine take the CPU away.
+    """
 
     rounds: list[np.ndarray] = field(default_factory=list)
+    cpu: list[np.ndarray] = field(default_factory=list)
 
     @property
     def p50_us(self) -> float:
         """Median over all calls of all rounds."""
         return float(np.median(np.concatenate(self.rounds)))
+
+    @property
+    def cpu_p50_us(self) -> float:
+        """Median of the time on a CPU, over all calls of all rounds."""
+        return float(np.median(np.concatenate(self.cpu)))
 
     @property
     def round_p50_us(self) -> list[float]:
@@ -55,26 +69,28 @@ def orders(count: int, rounds: int, seed: int = 0) -> Iterator[list[int]]:
 
 def timed_calls(
     search: Callable[[np.ndarray, int], np.ndarray], batches: Sequence[np.ndarray], k: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Search each batch once, after one call that is not counted and fills the caches.
 
     Returns
     -------
-    times  (len(batches),)  microseconds for each query of a call
+    times  (len(batches),)  microseconds on the clock for each query of a call
+    cpu    (len(batches),)  the same, on a CPU
     ids    (queries, k)  the answers, in order
     """
     search(batches[-1], k)
-    times, ids = [], []
+    times, cpu, ids = [], [], []
     gc.collect()
     collecting = gc.isenabled()
     gc.disable()
     try:
         for batch in batches:
-            start = time.perf_counter_ns()
+            on_cpu, start = time.process_time_ns(), time.perf_counter_ns()
             found = search(batch, k)
             times.append((time.perf_counter_ns() - start) / 1e3 / len(batch))
+            cpu.append((time.process_time_ns() - on_cpu) / 1e3 / len(batch))
             ids.append(found)
     finally:
         if collecting:
             gc.enable()
-    return np.array(times), np.vstack(ids)
+    return np.array(times), np.array(cpu), np.vstack(ids)
