@@ -230,6 +230,44 @@ def test_a_comparison_wants_enough_queries(cache):
         compare(DataSet("few", ROWS, np.ones((5, 2), dtype=np.float32)), PLAN)
 
 
+@pytest.mark.parametrize(
+    ("name", "queries", "blas"),
+    [
+        ("faiss flat", 20, False),
+        ("faiss flat blas20q", 19, False),
+        ("faiss flat blas20q", 20, True),
+        ("faiss flat threshold 20", 1, True),
+    ],
+)
+def test_faiss_uses_blas_when_the_name_says_so(name, queries, blas):
+    faiss = pytest.importorskip("faiss")
+    data = mix(500)
+    method = next(method for method in all_methods(1) if method.name == name)
+    method.build(data.rows)
+    seen = []
+
+    class Index:
+        def search(self, asked, k):
+            seen.append(faiss.cvar.distance_compute_blas_threshold)
+            return found.search(asked, k)
+
+    found, method._index = method._index, Index()
+    default = faiss.cvar.distance_compute_blas_threshold
+    method.search(data.queries[:queries], 20)
+    assert faiss.cvar.distance_compute_blas_threshold == default
+
+    def scores(threshold):
+        faiss.cvar.distance_compute_blas_threshold = threshold
+        try:
+            return found.search(data.queries[:queries], 20)[0]
+        finally:
+            faiss.cvar.distance_compute_blas_threshold = default
+
+    with_blas, without = scores(0), scores(2**31 - 1)
+    assert not np.array_equal(with_blas, without), "the two loops must be told apart by the bits of their sums"
+    assert np.array_equal(scores(seen[0]), with_blas if blas else without)
+
+
 def test_columns_are_aligned():
     assert aligned([("a", "b"), ("long", "12"), ("c", "")]) == "a      b\nlong  12\nc"
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benches.peers.data_sets import DataSet
 from benches.peers.floors import FLOORS, Floors
-from benches.peers.methods import BASELINE, Method, all_methods
+from benches.peers.methods import BASELINE, TUNED, Method, all_methods
 from benches.peers.rounds import Times, orders, timed_calls
 from benches.peers.truth import Truth, first_wrong, recall, true_scores, truth_of
 
@@ -136,10 +136,12 @@ def _method_rows(
 ) -> list[dict[str, Any]]:
     rows = []
     for op in OPS:
-        baseline = runs.get((BASELINE, op))
+        baselines = {"ratio": runs.get((BASELINE, op)), "ratio_tuned": runs.get((TUNED, op))}
         for method in methods:
             run = runs[method.name, op]
-            ratio = {} if baseline is None else {"ratio": run.times.p50_us / baseline.times.p50_us}
+            ratios = {
+                name: run.times.p50_us / other.times.p50_us for name, other in baselines.items() if other is not None
+            }
             rows.append(
                 {
                     "op": op,
@@ -147,7 +149,7 @@ def _method_rows(
                     **about,
                     "queries_per_call": 1 if op == "search" else plan.batch,
                     "p50_us": run.times.p50_us,
-                    **ratio,
+                    **ratios,
                     "recall": run.recall,
                     "cpu_p50_us": run.times.cpu_p50_us,
                     "build_s": method.build_s,

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["aligned", "as_markdown", "as_text", "floor_line", "sections"]
 
-_OP = ("×flat", "±", "on cpu", "recall")
+_OP = ("×flat", "×tuned", "±", "on cpu", "recall")
 HEAD = ("implementation", "one query", *_OP, "of a batch", *_OP, "build", "bytes/row")
 
 Row = Mapping[str, Any]
@@ -87,12 +87,13 @@ def _title(name: str, memories: int, rows: Sequence[Row]) -> str:
 
 def _measured(row: Row) -> tuple[str, ...]:
     if not row:
-        return ("", "", "", "", "")
+        return ("",) * (len(_OP) + 1)
     ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
+    tuned = f"{row['ratio_tuned']:.2f}" if "ratio_tuned" in row else ""
     noise = f"{row['noise']:.0%}" if "noise" in row else ""
     found = f"{row['recall']:.4f}" if "recall" in row else ""
     cpu = _microseconds(row["cpu_p50_us"]) if "cpu_p50_us" in row else ""
-    return _microseconds(row["p50_us"]), ratio, noise, cpu, found
+    return _microseconds(row["p50_us"]), ratio, tuned, noise, cpu, found
 
 
 def _built(row: Row) -> tuple[str, ...]:

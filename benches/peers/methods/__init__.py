@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from benches.peers.methods.base import Method
-from benches.peers.methods.faiss_scans import BASELINE, faiss_scans
+from benches.peers.methods.faiss_scans import BASELINE, TUNED, faiss_scans
 from benches.peers.methods.graphs import graph_methods
 from benches.peers.methods.matrix import matrix_methods
 from benches.peers.methods.own import own_methods
 
-__all__ = ["BASELINE", "Method", "all_methods"]
+__all__ = ["BASELINE", "TUNED", "Method", "all_methods"]
 
 
 def all_methods(threads: int) -> list[Method]:
