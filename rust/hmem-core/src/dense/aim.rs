@@ -2,7 +2,7 @@
 //!
 //! With the names of [`codes`](super::codes), an [`Aim`] holds `Rp` of one query and one segment, and rounds it as each
 //! kind of code wants it: to 8 bits for the upper halves of codes ([`Coarse`]), to about 15 for whole codes ([`Fine`]), to 5
-//! for signs ([`Signs`]), to 7 for whole codes where many queries come at once ([`Tiled`]). If `Rp = unit · z + r`, where `z` are those integers, then
+//! for signs ([`Signs`]), to 7 or 8 for whole codes where many queries come at once ([`Tiled`]). If `Rp = unit · z + r`, where `z` are those integers, then
 //!
 //! ```text
 //! y·Rp = (scale · code + e)·Rp = scale · unit · (code·z) + scale · code·r + e·Rp
@@ -185,7 +185,7 @@ impl<'a> Aim<'a> {
 
     /// For whole codes, among many queries.
     pub(crate) fn tiled(&self) -> (Tiled, Scale) {
-        let (query, unit, left) = self.integers(tile::LARGEST);
+        let (query, unit, left) = self.integers(tile::largest(self.isa));
         let grain = self.grain(&query, unit, left);
         let per_query = PerQuery {
             times: 1,

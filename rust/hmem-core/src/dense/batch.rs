@@ -127,8 +127,11 @@ impl<'a> Tile<'a> {
                 let aimed = &self.aimed[q];
                 let contest = &mut self.contests[q];
                 let limit = aimed.aim.limit(&aimed.tiled.grain, rows.start + i, sums[i * width + q]);
+                let before = contest.floor();
                 contest.enter(limit, rows.start + i);
-                self.per_lane.floor[q] = aimed.scale.limit(contest.floor());
+                if contest.floor() > before {
+                    self.per_lane.floor[q] = aimed.scale.limit(contest.floor());
+                }
                 if contest.len() == CROWD {
                     contest.prune();
                     if contest.len() > CROWD / 2 {

@@ -1,4 +1,4 @@
-//! Inner products of many rows of 8-bit codes with many queries of 7-bit numbers, in integers.
+//! Inner products of many rows of 8-bit codes with many queries of 8-bit numbers, in integers.
 //!
 //! One query at a time waits for memory. With many, each number that was fetched is used many times, and only the
 //! arithmetic units set the limit: a tile of some rows and 64 queries is computed in registers.
@@ -11,9 +11,8 @@
 //!
 //! # Contract
 //!
-//! [`sums`]: `Σ c·q` with `0 ≤ c ≤ 255` and `|q| ≤ 64`; exact. (Two such products fit 16 bits with a sign, which is what
-//! AVX2 multiplies in, and all of a row [`MAX_WIDTH`](super::nibble::MAX_WIDTH) wide fit 32.) Every variant gives the
-//! same numbers.
+//! [`sums`]: `Σ c·q` with `0 ≤ c ≤ 255` and `|q|` up to [`largest`]; exact, since those of a row
+//! [`MAX_WIDTH`](super::nibble::MAX_WIDTH) wide fit 32 bits. Every variant gives the same numbers.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -29,8 +28,15 @@ pub const LANES: usize = 16;
 /// Numbers of a query that share a line.
 const QUAD: usize = LINE / LANES;
 
-/// The largest magnitude of a query's number.
-pub const LARGEST: i32 = 64;
+/// The largest magnitude of a query's number: AVX2 multiplies in 16 bits, which hold two products of 255 and 64.
+#[must_use]
+pub fn largest(isa: Isa) -> i32 {
+    match isa {
+        Isa::Avx2(_) => 64,
+        Isa::Avx512(proof) if proof.vnni().is_none() => 64,
+        _ => 127,
+    }
+}
 
 /// Most groups of [`LANES`] queries in a tile.
 pub const GROUPS: usize = 4;
@@ -43,18 +49,16 @@ impl Lanes {
     /// Up to 16 queries, `width` numbers wide or less; zeros stand for what is missing.
     ///
     /// # Panics
-    /// If there are more, or a number is larger than [`LARGEST`].
+    /// If there are more, or a number does not fit 8 bits.
     #[must_use]
     pub fn new(queries: &[impl AsRef<[i32]>], width: usize) -> Self {
         assert!(queries.len() <= LANES, "16 queries");
         let mut lines = vec![SignedLine::ZERO; width.div_ceil(QUAD)];
         for (lane, query) in queries.iter().map(AsRef::as_ref).enumerate() {
-            assert!(query.len() <= width && query.iter().all(|q| q.abs() <= LARGEST), "numbers up to 64");
+            assert!(query.len() <= width, "numbers of the query");
             for (line, quad) in lines.iter_mut().zip(query.chunks(QUAD)) {
                 for (i, &q) in quad.iter().enumerate() {
-                    #[allow(clippy::cast_possible_truncation, reason = "at most 64")]
-                    let q = q as i8;
-                    line.0[lane * QUAD + i] = q;
+                    line.0[lane * QUAD + i] = i8::try_from(q).expect("numbers of 8 bits");
                 }
             }
         }
@@ -103,7 +107,7 @@ pub fn sums(isa: Isa, rows: &[Line], lines_per_row: usize, queries: &[Lanes], ou
 /// The checks of all variants against [`scalar`], callable from a plain program (see `examples/check_kernels.rs`).
 #[doc(hidden)]
 pub mod checks {
-    use super::{GROUPS, Isa, LANES, LINE, Lanes, Line, scalar, sums};
+    use super::{GROUPS, Isa, LANES, LINE, Lanes, Line, largest, scalar, sums};
     use crate::kernels::random::Random;
 
     /// Compares sums for all counts of steps in `steps`, counts of rows around every variant's tile, and of groups.
@@ -115,7 +119,8 @@ pub mod checks {
         for lines in steps.map(|steps| 2 * steps) {
             for (groups, n) in (1..=GROUPS).flat_map(|groups| [0, 1, 5, 6, 7, 13].map(|n| (groups, n))) {
                 let mut lanes = |extreme: bool| {
-                    let mut number = || if extreme { 64 } else { i32::from(random.next_i8(64)) };
+                    let mut number =
+                        || if extreme { largest(isa) } else { i32::from(random.next_i8(largest(isa))) };
                     let queries: Vec<Vec<i32>> =
                         (0..LANES).map(|_| (0..lines * LINE).map(|_| number()).collect()).collect();
                     Lanes::new(&queries, lines * LINE)
@@ -178,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "numbers up to 64")]
-    fn a_query_that_could_overflow_is_refused() {
-        let _ = Lanes::new(&[vec![65]], 128);
+    #[should_panic(expected = "numbers of 8 bits")]
+    fn a_query_that_does_not_fit_is_refused() {
+        let _ = Lanes::new(&[vec![128]], 128);
     }
 }
