@@ -15,7 +15,7 @@
 use super::codes::Codes;
 use super::query::{Limit, Query};
 use crate::kernels::isa::Isa;
-use crate::kernels::limits::PerQuery;
+use crate::kernels::limits::{PerQuery, PerSignQuery};
 use crate::kernels::line::{LINE, SignedLine};
 use crate::kernels::nibble::{STEP, Step};
 use crate::kernels::quantise::{norms, rounded, squared_distance, without};
@@ -58,7 +58,7 @@ pub(crate) struct Coarse {
 #[derive(Debug)]
 pub(crate) struct Signs {
     pub(crate) tables: Tables,
-    pub(crate) per_query: PerQuery,
+    pub(crate) per_query: PerSignQuery,
 }
 
 /// Whole codes.
@@ -162,14 +162,20 @@ impl<'a> Aim<'a> {
         let share = f64::from(unit).powi(2) * self.turned.len() as f64 / (4.0 * self.length.powi(2));
         #[allow(clippy::cast_possible_truncation, reason = "an estimate")]
         let reach = (DEVIATIONS * self.length * (1.0 + share).sqrt()) as f32;
-        let per_query = PerQuery {
-            times: 2,
+        let reach = if reach.is_finite() { reach } else { 0.0 };
+        let per_sign = self.codes.per_sign();
+        let (offset, factor, spread) = (&per_sign.offset, &per_sign.factor, &per_sign.spread);
+        let per_query = PerSignQuery {
             minus: 2 * tables.offset() + integers.iter().sum::<i32>(),
-            unit,
-            gain: self.gain,
-            reach: if reach.is_finite() { reach } else { 0.0 },
+            base: self.gain * offset.least + reach * spread.least,
+            offset_step: self.gain * offset.step,
+            least_factor: unit * factor.least,
+            factor_step: unit * factor.step,
+            spread_step: reach * spread.step,
         };
-        (Signs { tables, per_query }, self.scale(0.0))
+        // Offsets are off by up to half a step.
+        let slack = f64::from(self.gain.abs()) * f64::from(offset.step) / 2.0;
+        (Signs { tables, per_query }, self.scale(slack))
     }
 
     /// For whole codes.

@@ -17,7 +17,7 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::aim::{Aim, Fine, Scale};
+use super::aim::{Aim, Fine};
 use super::batch;
 use super::contest::Contest;
 use super::floats;
@@ -125,7 +125,6 @@ struct Aimed<'a> {
     part: usize,
     /// Position of its first row.
     first: usize,
-    n_rows: usize,
     aim: Aim<'a>,
     fine: Fine,
 }
@@ -212,13 +211,12 @@ impl Search<'_> {
         let mut first = 0;
         let mut aimed = Vec::new();
         for (part, live) in self.parts.iter().enumerate() {
-            let n_rows = live.segment.n_rows();
             if let Some((rotation, codes)) = live.segment.codes() {
                 let aim = Aim::new(self.isa, rotation, codes, query);
                 let fine = aim.fine();
-                aimed.push(Aimed { part, first, n_rows, aim, fine });
+                aimed.push(Aimed { part, first, aim, fine });
             }
-            first += n_rows;
+            first += live.segment.n_rows();
         }
         aimed
     }
@@ -233,112 +231,87 @@ impl Search<'_> {
             }
             first += part.segment.n_rows();
         }
-        if depth == Depth::Floats || aimed.is_empty() {
-            return Some(contest);
+        if depth != Depth::Floats {
+            let mut scratch = Scratch::take();
+            let mut compared = 0;
+            for aimed in aimed {
+                let sieved = self.sieve(aimed, depth, &mut scratch);
+                if contest.floor() == f64::NEG_INFINITY {
+                    contest.raise(self.first_floor(&sieved));
+                }
+                self.sweep(&sieved, depth, &mut contest, &mut compared)?;
+            }
         }
-        let mut scratch = Scratch::take();
-        let blocks = |aimed: &Aimed<'_>| aimed.n_rows.div_ceil(BLOCK);
-        let n: usize = aimed.iter().map(|aimed| aimed.n_rows).sum();
-        let n_blocks: usize = aimed.iter().map(blocks).sum();
-        let (mut all_upper, mut all_largest) = scratch.limits(n + n_blocks).split_at_mut(n);
-        let mut sieved = Vec::with_capacity(aimed.len());
-        for aimed in aimed {
-            let allowed = self.parts[aimed.part].rows;
-            let sieve = match depth {
-                Depth::Signs => Sieve::signs(self.isa, &aimed.aim, allowed),
-                _ => Sieve::coarse(self.isa, &aimed.aim, allowed),
-            };
-            let upper = all_upper.split_off_mut(..aimed.n_rows).expect("a place for each row");
-            let largest = all_largest.split_off_mut(..blocks(aimed)).expect("a place for each block");
-            sieve.fill(0..blocks(aimed), upper, largest);
-            sieved.push(Sieved { aimed, sieve, upper, largest });
-        }
-        contest.raise(self.first_floor(&sieved));
-        self.sweep(&sieved, depth, contest)
+        Some(contest)
+    }
+
+    /// Limits of all rows of a segment.
+    fn sieve<'a>(&'a self, aimed: &'a Aimed<'a>, depth: Depth, scratch: &'a mut Scratch) -> Sieved<'a> {
+        let allowed = self.parts[aimed.part].rows;
+        let sieve = match depth {
+            Depth::Signs => Sieve::signs(self.isa, &aimed.aim, allowed),
+            _ => Sieve::coarse(self.isa, &aimed.aim, allowed),
+        };
+        let (n, blocks) = (allowed.len(), allowed.len().div_ceil(BLOCK));
+        let (upper, largest) = scratch.limits(n + blocks).split_at_mut(n);
+        sieve.fill(0..blocks, upper, largest);
+        Sieved { aimed, sieve, upper, largest }
     }
 
     /// What `k` of the rows that look best reach for certain; −∞ if there are fewer.
-    fn first_floor(&self, sieved: &[Sieved<'_>]) -> f64 {
-        let blocks: usize = sieved.iter().map(|sieved| sieved.largest.len()).sum();
+    fn first_floor(&self, sieved: &Sieved<'_>) -> f64 {
+        let (k, scale, aimed) = (self.wish.k, sieved.sieve.scale(), sieved.aimed);
         // The best rows mostly stand in blocks of their own, so the best row of each of the best blocks will do.
-        let by_block = self.wish.k <= blocks;
-        let mut best = TopK::new(self.wish.k);
-        let mut enter = |limit: f32, scale: Scale, position: usize| {
-            if limit > f32::NEG_INFINITY {
-                best.push(scale.score(limit), position);
-            }
-        };
-        for sieved in sieved {
-            let (scale, first) = (sieved.sieve.scale(), sieved.aimed.first);
-            if by_block {
-                let starts = (first..).step_by(BLOCK);
-                sieved.largest.iter().zip(starts).for_each(|(&largest, start)| enter(largest, scale, start));
-            } else {
-                sieved.upper.iter().zip(first..).for_each(|(&upper, position)| enter(upper, scale, position));
-            }
+        let by_block = k <= sieved.largest.len();
+        let mut best = TopK::new(k);
+        let limits = if by_block { sieved.largest } else { sieved.upper };
+        for (i, &limit) in limits.iter().enumerate().filter(|&(_, &limit)| limit > f32::NEG_INFINITY) {
+            best.push(scale.score(limit), i);
         }
-        let mut lower = TopK::new(self.wish.k);
-        let mut starts: Vec<usize> = best.into_sorted().into_iter().map(|(_, position)| position).collect();
-        starts.sort_unstable();
-        let mut starts = starts.into_iter().peekable();
-        for sieved in sieved {
-            let aimed = sieved.aimed;
-            let end = aimed.first + aimed.n_rows;
-            let rows = std::iter::from_fn(|| starts.next_if(|&position| position < end)).map(|position| {
-                let row = position - aimed.first;
-                row + if by_block { sieved.best_of_block(row / BLOCK) } else { 0 }
-            });
-            let mut chosen: Vec<u32> = rows.map(row_number).collect();
-            self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| {
-                lower.push(limit.lower, aimed.first + row);
-            });
-        }
+        let rows = best.into_sorted().into_iter();
+        let rows = rows.map(|(_, i)| if by_block { sieved.best_of_block(i) } else { i });
+        let mut chosen: Vec<u32> = rows.map(row_number).collect();
+        let mut lower = TopK::new(k);
+        self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| lower.push(limit.lower, row));
         lower.threshold().unwrap_or(f64::NEG_INFINITY)
     }
 
     /// Compares whole codes of all rows that reach the floor; `None` if too many do.
-    fn sweep(&self, sieved: &[Sieved<'_>], depth: Depth, mut contest: Contest) -> Option<Contest> {
-        if depth == Depth::Signs {
-            let n: usize = sieved.iter().map(|sieved| sieved.aimed.n_rows).sum();
-            let reaching: usize = sieved.iter().map(|sieved| sieved.count_reaching(contest.floor())).sum();
-            if reaching > n / 4 {
-                return None;
-            }
+    fn sweep(
+        &self,
+        sieved: &Sieved<'_>,
+        depth: Depth,
+        contest: &mut Contest,
+        compared: &mut usize,
+    ) -> Option<()> {
+        if depth == Depth::Signs && sieved.count_reaching(contest.floor()) > sieved.upper.len() / 4 {
+            return None;
         }
-        let mut compared = 0;
+        let aimed = sieved.aimed;
+        let mut compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
+            *compared += chosen.len();
+            self.compare(&aimed.aim, &aimed.fine, chosen, |limit, row| {
+                contest.enter(limit, aimed.first + row);
+            });
+            (*compared < TRIAL || contest.len() <= *compared / 2).then_some(())
+        };
         let mut chosen = Vec::with_capacity(CHUNK + BLOCK);
-        for sieved in sieved {
-            let mut compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
-                compared += chosen.len();
-                let aimed = sieved.aimed;
-                self.compare(&aimed.aim, &aimed.fine, chosen, |limit, row| {
-                    contest.enter(limit, aimed.first + row)
-                });
-                compared < TRIAL || contest.len() <= compared / 2
-            };
-            let mut floor = sieved.sieve.scale().limit(contest.floor());
-            for (block, &largest) in sieved.largest.iter().enumerate() {
-                if largest < floor || largest == f32::NEG_INFINITY {
-                    continue;
-                }
-                let start = block * BLOCK;
-                let mut bits = sieved.reaching(block, floor);
-                while bits != 0 {
-                    chosen.push(row_number(start + bits.trailing_zeros() as usize));
-                    bits &= bits - 1;
-                }
-                if chosen.len() >= CHUNK {
-                    if !compare(&mut chosen, &mut contest) {
-                        return None;
-                    }
-                    floor = sieved.sieve.scale().limit(contest.floor());
-                }
+        let mut floor = sieved.sieve.scale().limit(contest.floor());
+        for (block, &largest) in sieved.largest.iter().enumerate() {
+            if largest < floor || largest == f32::NEG_INFINITY {
+                continue;
             }
-            if !compare(&mut chosen, &mut contest) {
-                return None;
+            let mut bits = sieved.reaching(block, floor);
+            while bits != 0 {
+                chosen.push(row_number(block * BLOCK + bits.trailing_zeros() as usize));
+                bits &= bits - 1;
+            }
+            if chosen.len() >= CHUNK {
+                compare(&mut chosen, contest)?;
+                floor = sieved.sieve.scale().limit(contest.floor());
             }
         }
-        Some(contest)
+        compare(&mut chosen, contest)
     }
 
     /// Gives the limits of `chosen` rows by their whole codes, and their numbers; empties `chosen`.
@@ -420,9 +393,10 @@ impl Sieved<'_> {
         &self.upper[block * BLOCK..self.upper.len().min((block + 1) * BLOCK)]
     }
 
-    /// Which row of the block has the largest limit.
+    /// The row of the block that has the largest limit.
     fn best_of_block(&self, block: usize) -> usize {
-        self.block(block).iter().position(|&upper| upper == self.largest[block]).unwrap_or(0)
+        let largest = self.largest[block];
+        block * BLOCK + self.block(block).iter().position(|&upper| upper == largest).unwrap_or(0)
     }
 
     /// Which rows of a block have at least this limit. Those that are not allowed have none.

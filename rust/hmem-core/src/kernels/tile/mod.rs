@@ -92,7 +92,7 @@ pub fn sums(isa: Isa, rows: &[Line], lines_per_row: usize, queries: &[Lanes], ou
         queries.iter().all(|lanes| lanes.0.len() * QUAD == lines_per_row * LINE),
         "width of rows and queries"
     );
-    let n = if lines_per_row == 0 { 0 } else { rows.len() / lines_per_row };
+    let n = rows.len().checked_div(lines_per_row).unwrap_or(0);
     assert_eq!(out.len(), n * queries.len() * LANES, "one place a row and query");
     match isa {
         #[cfg(target_arch = "x86_64")]
