@@ -19,6 +19,8 @@
 //! * Integers have no rounding: every variant gives the same numbers.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod scalar;
 
@@ -55,9 +57,11 @@ pub fn dot_rows(isa: Isa, rows: &[Line], query: &[Step], out: &mut [i32]) {
     match isa {
         Isa::Scalar => scalar::dot_rows(rows, query, out),
         #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::dot_rows(proof, rows, query, out),
+        #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => match proof.vnni() {
             Some(vnni) => avx512::dot_rows(vnni, rows, query, out),
-            None => scalar::dot_rows(rows, query, out),
+            None => avx2::dot_rows(proof.avx2(), rows, query, out),
         },
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::dot_rows(rows, query, out),
@@ -78,9 +82,11 @@ pub fn dot_codes(isa: Isa, planes: Planes<'_>, chosen: &[u32], query: [&[Step]; 
     match isa {
         Isa::Scalar => scalar::dot_codes(planes, chosen, query, out),
         #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::dot_codes(proof, planes, chosen, query, out),
+        #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => match proof.vnni() {
             Some(vnni) => avx512::dot_codes(vnni, planes, chosen, query, out),
-            None => scalar::dot_codes(planes, chosen, query, out),
+            None => avx2::dot_codes(proof.avx2(), planes, chosen, query, out),
         },
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::dot_codes(planes, chosen, query, out),

@@ -17,6 +17,8 @@
 //! have no rounding: every variant gives the same sums.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod scalar;
 
@@ -97,6 +99,8 @@ pub fn sums(isa: Isa, blocks: &[Line], tables: &Tables, out: &mut [u16]) {
     let tables = &tables.tables;
     match isa {
         Isa::Scalar => scalar::sums(blocks, tables, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::sums(proof, blocks, tables, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => avx512::sums(proof, blocks, tables, out),
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]

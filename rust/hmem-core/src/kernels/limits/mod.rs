@@ -3,6 +3,11 @@
 //! * [`upper_limits`]: float32, each operation rounded once, in the order in which it is written; same bits everywhere.
 //! * [`reaching`]: comparisons only.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use super::isa::Isa;
 use super::per_isa::per_isa;
 use super::sign::BLOCK;
@@ -106,38 +111,18 @@ fn largest(limits: &[f32]) -> f32 {
 #[must_use]
 pub fn reaching(isa: Isa, limits: &[f32], floor: f32) -> u64 {
     assert!(limits.len() <= BLOCK, "one bit a limit");
+    let Ok(block) = limits.try_into() else { return bits(limits, floor) };
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(proof) if limits.len() == BLOCK => x86::reaching(proof, limits, floor),
+        Isa::Avx2(proof) => avx2::reaching(proof, block, floor),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(proof) => avx512::reaching(proof, block, floor),
         _ => bits(limits, floor),
     }
 }
 
 fn bits(limits: &[f32], floor: f32) -> u64 {
     limits.iter().enumerate().fold(0, |bits, (i, &limit)| bits | u64::from(limit >= floor) << i)
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::{_CMP_GE_OQ, _mm512_cmp_ps_mask, _mm512_loadu_ps, _mm512_set1_ps};
-
-    use super::LANES;
-    use crate::kernels::isa::Avx512;
-
-    pub(super) fn reaching(_: Avx512, limits: &[f32], floor: f32) -> u64 {
-        // SAFETY: `Avx512` proves that the CPU has the instructions.
-        unsafe { with_avx512(limits, floor) }
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn with_avx512(limits: &[f32], floor: f32) -> u64 {
-        let floor = _mm512_set1_ps(floor);
-        limits.as_chunks::<LANES>().0.iter().enumerate().fold(0, |bits, (i, sixteen)| {
-            // SAFETY: 16 numbers of 4 bytes; the load needs no alignment.
-            let limits = unsafe { _mm512_loadu_ps(sixteen.as_ptr()) };
-            bits | u64::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(limits, floor)) << (16 * i)
-        })
-    }
 }
 
 #[cfg(test)]
