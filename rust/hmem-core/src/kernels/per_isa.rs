@@ -9,6 +9,7 @@ macro_rules! per_isa {
     ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? = $body:path;) => {
         $(#[$doc])*
         $vis fn $name(isa: $crate::kernels::isa::Isa, $($arg: $type),*) $(-> $out)? {
+            #[cfg(target_arch = "x86_64")]
             use $crate::kernels::isa::Isa;
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]

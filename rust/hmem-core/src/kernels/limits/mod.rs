@@ -7,6 +7,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use super::isa::Isa;
 use super::per_isa::per_isa;
@@ -117,12 +119,70 @@ pub fn reaching(isa: Isa, limits: &[f32], floor: f32) -> u64 {
         Isa::Avx2(proof) => avx2::reaching(proof, block, floor),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => avx512::reaching(proof, block, floor),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::reaching(proof, block, floor),
         _ => bits(limits, floor),
     }
 }
 
 fn bits(limits: &[f32], floor: f32) -> u64 {
     limits.iter().enumerate().fold(0, |bits, (i, &limit)| bits | u64::from(limit >= floor) << i)
+}
+
+/// The checks of all variants against [`Isa::Scalar`], callable from a plain program (see `examples/check_kernels.rs`).
+#[doc(hidden)]
+pub mod checks {
+    use super::{BLOCK, Isa, PerQuery, PerRow, bits, reaching, upper_limits_of_dots, upper_limits_of_signs};
+    use crate::kernels::random::Random;
+
+    /// Compares limits, bit for bit, for row counts around those of every variant, and which of them reach some floors.
+    ///
+    /// # Panics
+    /// If they differ.
+    #[allow(clippy::cast_precision_loss, reason = "any numbers will do")]
+    pub fn same_limits(isa: Isa) {
+        let mut random = Random::new(4);
+        for n in [0, 1, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 200] {
+            let mut column = |size: f32| -> Vec<f32> {
+                (0..n).map(|_| f32::from(random.next_i8(127)) / 127.0 * size).collect()
+            };
+            let (offset, scale, error) = (column(1.0), column(0.3), column(0.1));
+            let dots: Vec<i32> = (0..n).map(|_| i32::from(random.next_i8(127)) * 600).collect();
+            let signs: Vec<u16> = (0..n).map(|_| u16::from_le_bytes(random.next_bytes())).collect();
+            let rows = PerRow { offset: &offset, scale: &scale, error: &error };
+            // The last one wraps.
+            for times in [1, 32, 1 << 20] {
+                let query = PerQuery { times, minus: 241, unit: 3e-4, gain: 0.3, reach: 1.1 };
+                let of = |isa| {
+                    let mut limits = [vec![f32::NAN; n], vec![f32::NAN; n]];
+                    let largest = [
+                        upper_limits_of_dots(isa, &dots, rows, query, &mut limits[0]),
+                        upper_limits_of_signs(isa, &signs, rows, query, &mut limits[1]),
+                    ];
+                    limits.concat().iter().chain(&largest).map(|limit| limit.to_bits()).collect::<Vec<_>>()
+                };
+                assert_eq!(of(isa), of(Isa::Scalar), "{isa:?}, {n} rows, times {times}");
+            }
+        }
+        same_bits(isa, &mut random);
+    }
+
+    /// Compares which of up to 64 limits reach a floor: ordinary numbers and those that compare in a way of their own.
+    fn same_bits(isa: Isa, random: &mut Random) {
+        let numbers =
+            [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1.0, 1.0 + f32::EPSILON, -1e-42];
+        for n in (0..=BLOCK).rev() {
+            let limits: Vec<f32> =
+                (0..n).map(|_| numbers[random.next_u64() as usize % numbers.len()]).collect();
+            for floor in numbers {
+                assert_eq!(
+                    reaching(isa, &limits, floor),
+                    bits(&limits, floor),
+                    "{isa:?}, {limits:?}, {floor}"
+                );
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +215,13 @@ mod tests {
                     prop_assert_eq!(reaching(isa, block, block[0]) & 1, 1);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_variant_gives_the_bits_of_the_definition() {
+        for isa in Isa::available() {
+            checks::same_limits(isa);
         }
     }
 

@@ -22,6 +22,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod scalar;
 
 use super::isa::Isa;
@@ -63,6 +65,8 @@ pub fn dot_rows(isa: Isa, rows: &[Line], query: &[Step], out: &mut [i32]) {
             Some(vnni) => avx512::dot_rows(vnni, rows, query, out),
             None => avx2::dot_rows(proof.avx2(), rows, query, out),
         },
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::dot_rows(proof, rows, query, out),
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::dot_rows(rows, query, out),
     }
@@ -88,6 +92,8 @@ pub fn dot_codes(isa: Isa, planes: Planes<'_>, chosen: &[u32], query: [&[Step]; 
             Some(vnni) => avx512::dot_codes(vnni, planes, chosen, query, out),
             None => avx2::dot_codes(proof.avx2(), planes, chosen, query, out),
         },
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::dot_codes(proof, planes, chosen, query, out),
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::dot_codes(planes, chosen, query, out),
     }

@@ -20,6 +20,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod scalar;
 
 use super::isa::Isa;
@@ -103,6 +105,8 @@ pub fn sums(isa: Isa, blocks: &[Line], tables: &Tables, out: &mut [u16]) {
         Isa::Avx2(proof) => avx2::sums(proof, blocks, tables, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => avx512::sums(proof, blocks, tables, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::sums(proof, blocks, tables, out),
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::sums(blocks, tables, out),
     }
