@@ -21,6 +21,7 @@ macro_rules! per_isa {
             fn with_avx512($($arg: $type),*) $(-> $out)? {
                 $body($($arg),*)
             }
+            isa.assert_present();
             match isa {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the proof in `isa` says that the CPU has the instructions.

@@ -8,7 +8,8 @@ use crate::kernels::isa::Avx2;
 /// Limits in a register.
 const LANES: usize = 8;
 
-pub(super) fn reaching(_: Avx2, limits: &[f32; BLOCK], floor: f32) -> u64 {
+pub(super) fn reaching(proof: Avx2, limits: &[f32; BLOCK], floor: f32) -> u64 {
+    proof.assert_present();
     // SAFETY: `Avx2` proves that the CPU has the instructions.
     unsafe { with_avx2(limits, floor) }
 }

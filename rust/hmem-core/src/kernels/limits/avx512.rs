@@ -8,7 +8,8 @@ use crate::kernels::isa::Avx512;
 /// Limits in a register.
 const LANES: usize = 16;
 
-pub(super) fn reaching(_: Avx512, limits: &[f32; BLOCK], floor: f32) -> u64 {
+pub(super) fn reaching(proof: Avx512, limits: &[f32; BLOCK], floor: f32) -> u64 {
+    proof.assert_present();
     // SAFETY: `Avx512` proves that the CPU has the instructions.
     unsafe { with_avx512(limits, floor) }
 }

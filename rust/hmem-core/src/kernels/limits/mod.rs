@@ -114,6 +114,7 @@ fn largest(limits: &[f32]) -> f32 {
 pub fn reaching(isa: Isa, limits: &[f32], floor: f32) -> u64 {
     assert!(limits.len() <= BLOCK, "one bit a limit");
     let Ok(block) = limits.try_into() else { return bits(limits, floor) };
+    isa.assert_present();
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(proof) => avx2::reaching(proof, block, floor),

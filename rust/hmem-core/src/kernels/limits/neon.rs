@@ -14,7 +14,8 @@ use crate::kernels::isa::Neon;
 /// The bit of each limit, for 16 of them.
 const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
 
-pub(super) fn reaching(_: Neon, limits: &[f32; BLOCK], floor: f32) -> u64 {
+pub(super) fn reaching(proof: Neon, limits: &[f32; BLOCK], floor: f32) -> u64 {
+    proof.assert_present();
     // SAFETY: `Neon` proves that the CPU has the instructions.
     unsafe { with_neon(limits, floor) }
 }

@@ -28,12 +28,20 @@ const GROUP: usize = 2;
 /// How many chosen rows ahead memory is asked for.
 const AHEAD: usize = 4;
 
-pub(super) fn dot_rows(_: Avx2, rows: &[Line], query: &[Step], out: &mut [i32]) {
+pub(super) fn dot_rows(proof: Avx2, rows: &[Line], query: &[Step], out: &mut [i32]) {
+    proof.assert_present();
     // SAFETY: `Avx2` proves that the CPU has the instructions.
     unsafe { with_avx2(rows, query, out) }
 }
 
-pub(super) fn dot_codes(_: Avx2, planes: Planes<'_>, chosen: &[u32], query: [&[Step]; 2], out: &mut [i32]) {
+pub(super) fn dot_codes(
+    proof: Avx2,
+    planes: Planes<'_>,
+    chosen: &[u32],
+    query: [&[Step]; 2],
+    out: &mut [i32],
+) {
+    proof.assert_present();
     // SAFETY: as above.
     unsafe { codes_with_avx2(planes, chosen, query, out) }
 }

@@ -56,6 +56,7 @@ pub struct Planes<'a> {
 pub fn dot_rows(isa: Isa, rows: &[Line], query: &[Step], out: &mut [i32]) {
     assert_eq!(rows.len(), query.len() * out.len(), "one line a row and step");
     assert!(query.len() * STEP <= MAX_WIDTH, "sums fit 32 bits");
+    isa.assert_present();
     match isa {
         Isa::Scalar => scalar::dot_rows(rows, query, out),
         #[cfg(target_arch = "x86_64")]
@@ -83,6 +84,7 @@ pub fn dot_codes(isa: Isa, planes: Planes<'_>, chosen: &[u32], query: [&[Step]; 
     assert!(query.iter().all(|half| half.len() == steps), "width of rows and query");
     let n = planes.high.len() / steps.max(1);
     assert!(chosen.iter().all(|&row| (row as usize) < n), "rows that there are");
+    isa.assert_present();
     match isa {
         Isa::Scalar => scalar::dot_codes(planes, chosen, query, out),
         #[cfg(target_arch = "x86_64")]

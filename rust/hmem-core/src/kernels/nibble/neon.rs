@@ -22,12 +22,20 @@ const ROWS: usize = 4;
 /// Bytes in a register.
 const QUARTER: usize = LINE / 4;
 
-pub(super) fn dot_rows(_: Neon, rows: &[Line], query: &[Step], out: &mut [i32]) {
+pub(super) fn dot_rows(proof: Neon, rows: &[Line], query: &[Step], out: &mut [i32]) {
+    proof.assert_present();
     // SAFETY: `Neon` proves that the CPU has the instructions.
     unsafe { with_neon(rows, query, out) }
 }
 
-pub(super) fn dot_codes(_: Neon, planes: Planes<'_>, chosen: &[u32], query: [&[Step]; 2], out: &mut [i32]) {
+pub(super) fn dot_codes(
+    proof: Neon,
+    planes: Planes<'_>,
+    chosen: &[u32],
+    query: [&[Step]; 2],
+    out: &mut [i32],
+) {
+    proof.assert_present();
     // SAFETY: as above.
     unsafe { codes_with_neon(planes, chosen, query, out) }
 }

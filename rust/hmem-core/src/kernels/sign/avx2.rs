@@ -17,7 +17,8 @@ use crate::kernels::line::LINE;
 /// Sums in a register.
 const QUARTER: usize = BLOCK / 4;
 
-pub(super) fn sums(_: Avx2, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+pub(super) fn sums(proof: Avx2, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+    proof.assert_present();
     // SAFETY: `Avx2` proves that the CPU has the instructions.
     unsafe { with_avx2(blocks, tables, out) }
 }

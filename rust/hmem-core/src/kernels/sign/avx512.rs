@@ -33,7 +33,8 @@ const fn interleaved() -> [[u16; HALF]; 2] {
     order
 }
 
-pub(super) fn sums(_: Avx512, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+pub(super) fn sums(proof: Avx512, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+    proof.assert_present();
     // SAFETY: `Avx512` proves that the CPU has the instructions.
     unsafe { with_avx512(blocks, tables, out) }
 }

@@ -99,6 +99,7 @@ pub fn sums(isa: Isa, blocks: &[Line], tables: &Tables, out: &mut [u16]) {
     assert_eq!(blocks.len() * BLOCK, tables.lines() * out.len(), "whole blocks of lines");
     assert_eq!(out.len() % BLOCK, 0, "whole blocks of rows");
     let tables = &tables.tables;
+    isa.assert_present();
     match isa {
         Isa::Scalar => scalar::sums(blocks, tables, out),
         #[cfg(target_arch = "x86_64")]

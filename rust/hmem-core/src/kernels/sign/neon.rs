@@ -16,7 +16,8 @@ const QUARTER: usize = BLOCK / 4;
 /// Sums in a register.
 const EIGHTH: usize = BLOCK / 8;
 
-pub(super) fn sums(_: Neon, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+pub(super) fn sums(proof: Neon, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+    proof.assert_present();
     // SAFETY: `Neon` proves that the CPU has the instructions.
     unsafe { with_neon(blocks, tables, out) }
 }
