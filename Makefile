@@ -4,6 +4,7 @@
 #   make test           all tests, those against PyTorch included; TORCH=0 leaves these and the 5 GB install out
 #   make lint           formatting, lints, types
 #   make bench          speed, with the answers checked
+#   make bench-kernels  speed of each kernel, beside what the machine could do at best
 #   make check-arm      the NEON kernels against their definition, under emulation
 #   make docs           API pages into dist/docs
 #   make wheel          dist/*.whl
@@ -30,7 +31,7 @@ ARM_EMULATOR ?= qemu-aarch64-static
 ARM_SYSROOT  ?= /usr/aarch64-linux-gnu
 RUSTC        ?= rustc
 
-.PHONY: demo test lint bench check-arm docs wheel clean
+.PHONY: demo test lint bench bench-kernels check-arm docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/installed $(STAMPS)/weights
@@ -49,8 +50,11 @@ lint: $(STAMPS)/installed $(STAMPS)/lint
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest hmem_fast._core
 
-bench: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test
+bench: bench-kernels $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test
 	$(BIN)/python -m pytest benches $(PYTEST_ARGS)
+
+bench-kernels:
+	cargo bench --quiet -p hmem-core --bench kernels
 
 # Stops with a message if a program, or Rust's standard library for Arm, is missing.
 check-arm:
