@@ -5,6 +5,8 @@
 #   make lint           formatting, lints, types
 #   make bench          speed, with the answers checked
 #   make bench-kernels  speed of each kernel, beside what the machine could do at best
+#   make asan           the core's tests under AddressSanitizer (Linux on x86-64)
+#   make miri           the kernels' tests under Miri, in plain Rust (nightly, with the component miri)
 #   make check-arm      the NEON kernels against their definition, under emulation
 #   make docs           API pages into dist/docs
 #   make wheel          dist/*.whl
@@ -31,7 +33,7 @@ ARM_EMULATOR ?= qemu-aarch64-static
 ARM_SYSROOT  ?= /usr/aarch64-linux-gnu
 RUSTC        ?= rustc
 
-.PHONY: demo test lint bench bench-kernels check-arm docs wheel clean
+.PHONY: demo test lint bench bench-kernels asan miri check-arm docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/installed $(STAMPS)/weights
@@ -55,6 +57,16 @@ bench: bench-kernels $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test
 
 bench-kernels:
 	cargo bench --quiet -p hmem-core --bench kernels
+
+# The sanitizer comes with every toolchain; only the flag is not stable.
+asan:
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "make: wanted Linux on x86-64 for AddressSanitizer, got $$(uname -sm)"; exit 1; }
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=target/asan \
+		cargo test --quiet -p hmem-core --lib --target x86_64-unknown-linux-gnu --no-fail-fast
+
+miri:
+	@cargo +nightly miri --version >/dev/null 2>&1 || { echo "make: wanted Miri, found none (rustup +nightly component add miri)"; exit 1; }
+	CARGO_TARGET_DIR=target/miri cargo +nightly miri test -p hmem-core --lib kernels
 
 # Stops with a message if a program, or Rust's standard library for Arm, is missing.
 check-arm:
