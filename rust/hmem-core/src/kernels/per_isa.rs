@@ -9,6 +9,7 @@ macro_rules! per_isa {
     ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? = $body:path;) => {
         $(#[$doc])*
         $vis fn $name(isa: $crate::kernels::isa::Isa, $($arg: $type),*) $(-> $out)? {
+            #[cfg(target_arch = "x86_64")]
             use $crate::kernels::isa::Isa;
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
@@ -20,6 +21,7 @@ macro_rules! per_isa {
             fn with_avx512($($arg: $type),*) $(-> $out)? {
                 $body($($arg),*)
             }
+            isa.assert_present();
             match isa {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the proof in `isa` says that the CPU has the instructions.

@@ -19,7 +19,8 @@ const ROWS: usize = 4;
 /// Numbers in one register.
 const HALF: usize = LANES / 2;
 
-pub(super) fn dot_rows(_: Avx2, rows: Rows<'_, f32>, query: &[f32], out: &mut [f32]) {
+pub(super) fn dot_rows(proof: Avx2, rows: Rows<'_, f32>, query: &[f32], out: &mut [f32]) {
+    proof.assert_present();
     // SAFETY: `Avx2` proves that the CPU has the instructions.
     unsafe { with_avx2(rows, query, out) }
 }

@@ -17,7 +17,8 @@ use crate::rows::Rows;
 
 const ROWS: usize = 8;
 
-pub(super) fn dot_rows(_: Avx512, rows: Rows<'_, f32>, query: &[f32], out: &mut [f32]) {
+pub(super) fn dot_rows(proof: Avx512, rows: Rows<'_, f32>, query: &[f32], out: &mut [f32]) {
+    proof.assert_present();
     // SAFETY: `Avx512` proves that the CPU has the instructions.
     unsafe { with_avx512(rows, query, out) }
 }

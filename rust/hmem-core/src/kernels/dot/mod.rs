@@ -36,6 +36,7 @@ const LANES: usize = 16;
 pub fn dot_rows(isa: Isa, rows: Rows<'_, f32>, query: &[f32], out: &mut [f32]) {
     assert_eq!(rows.dim(), query.len(), "width of rows and query");
     assert_eq!(rows.len(), out.len(), "one result a row");
+    isa.assert_present();
     match isa {
         Isa::Scalar => scalar::dot_rows(rows, query, out),
         #[cfg(target_arch = "x86_64")]

@@ -21,7 +21,8 @@ const QUARTER: usize = LANES / 4;
 /// The 16 lanes.
 type Lanes = [float32x4_t; 4];
 
-pub(super) fn dot_rows(_: Neon, rows: Rows<'_, f32>, query: &[f32], out: &mut [f32]) {
+pub(super) fn dot_rows(proof: Neon, rows: Rows<'_, f32>, query: &[f32], out: &mut [f32]) {
+    proof.assert_present();
     // SAFETY: `Neon` proves that the CPU has the instructions.
     unsafe { with_neon(rows, query, out) }
 }

@@ -24,12 +24,20 @@ const GROUP: usize = 4;
 /// How many chosen rows ahead memory is asked for.
 const AHEAD: usize = 4;
 
-pub(super) fn dot_rows(_: Vnni, rows: &[Line], query: &[Step], out: &mut [i32]) {
+pub(super) fn dot_rows(proof: Vnni, rows: &[Line], query: &[Step], out: &mut [i32]) {
+    proof.assert_present();
     // SAFETY: `Vnni` proves that the CPU has the instructions.
     unsafe { with_vnni(rows, query, out) }
 }
 
-pub(super) fn dot_codes(_: Vnni, planes: Planes<'_>, chosen: &[u32], query: [&[Step]; 2], out: &mut [i32]) {
+pub(super) fn dot_codes(
+    proof: Vnni,
+    planes: Planes<'_>,
+    chosen: &[u32],
+    query: [&[Step]; 2],
+    out: &mut [i32],
+) {
+    proof.assert_present();
     // SAFETY: as above.
     unsafe { codes_with_vnni(planes, chosen, query, out) }
 }

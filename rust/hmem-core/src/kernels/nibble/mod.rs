@@ -19,7 +19,11 @@
 //! * Integers have no rounding: every variant gives the same numbers.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod scalar;
 
 use super::isa::Isa;
@@ -52,13 +56,18 @@ pub struct Planes<'a> {
 pub fn dot_rows(isa: Isa, rows: &[Line], query: &[Step], out: &mut [i32]) {
     assert_eq!(rows.len(), query.len() * out.len(), "one line a row and step");
     assert!(query.len() * STEP <= MAX_WIDTH, "sums fit 32 bits");
+    isa.assert_present();
     match isa {
         Isa::Scalar => scalar::dot_rows(rows, query, out),
         #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::dot_rows(proof, rows, query, out),
+        #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => match proof.vnni() {
             Some(vnni) => avx512::dot_rows(vnni, rows, query, out),
-            None => scalar::dot_rows(rows, query, out),
+            None => avx2::dot_rows(proof.avx2(), rows, query, out),
         },
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::dot_rows(proof, rows, query, out),
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::dot_rows(rows, query, out),
     }
@@ -75,13 +84,18 @@ pub fn dot_codes(isa: Isa, planes: Planes<'_>, chosen: &[u32], query: [&[Step]; 
     assert!(query.iter().all(|half| half.len() == steps), "width of rows and query");
     let n = planes.high.len() / steps.max(1);
     assert!(chosen.iter().all(|&row| (row as usize) < n), "rows that there are");
+    isa.assert_present();
     match isa {
         Isa::Scalar => scalar::dot_codes(planes, chosen, query, out),
         #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::dot_codes(proof, planes, chosen, query, out),
+        #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => match proof.vnni() {
             Some(vnni) => avx512::dot_codes(vnni, planes, chosen, query, out),
-            None => scalar::dot_codes(planes, chosen, query, out),
+            None => avx2::dot_codes(proof.avx2(), planes, chosen, query, out),
         },
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::dot_codes(proof, planes, chosen, query, out),
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::dot_codes(planes, chosen, query, out),
     }
@@ -106,12 +120,13 @@ pub mod checks {
             };
             let [a, b] = [query(&mut random), query(&mut random)];
             // Extremes: the largest sums there can be.
-            let (most, full) = (vec![[SignedLine([127; 64]); 2]; steps], Line([255; 64]));
+            let [most, least] = [127, -127].map(|q| vec![[SignedLine([q; 64]); 2]; steps]);
+            let full = Line([255; 64]);
             for n in [0, 1, 2, 7, 8, 15, 16, 17, 33] {
                 let [high, low]: [Vec<Line>; 2] =
                     std::array::from_fn(|_| (0..n * steps).map(|_| Line(random.next_bytes())).collect());
                 let extreme = vec![full; n * steps];
-                for (rows, query) in [(&high, &a), (&extreme, &most)] {
+                for (rows, query) in [(&high, &a), (&extreme, &most), (&extreme, &least)] {
                     let (mut got, mut wanted) = (vec![1; n], vec![2; n]);
                     dot_rows(isa, rows, query, &mut got);
                     scalar::dot_rows(rows, query, &mut wanted);
@@ -119,11 +134,11 @@ pub mod checks {
                 }
                 let chosen: Vec<u32> =
                     (0..n).rev().step_by(2).filter_map(|row| u32::try_from(row).ok()).collect();
-                for (high, low) in [(&high, &low), (&extreme, &extreme)] {
+                for (high, low, a, b) in [(&high, &low, &a, &b), (&extreme, &extreme, &most, &least)] {
                     let planes = Planes { high, low, steps };
                     let (mut got, mut wanted) = (vec![1; chosen.len()], vec![2; chosen.len()]);
-                    dot_codes(isa, planes, &chosen, [&a, &b], &mut got);
-                    scalar::dot_codes(planes, &chosen, [&a, &b], &mut wanted);
+                    dot_codes(isa, planes, &chosen, [a, b], &mut got);
+                    scalar::dot_codes(planes, &chosen, [a, b], &mut wanted);
                     assert_eq!(got, wanted, "{isa:?}, codes of {} numbers", steps * STEP);
                 }
             }
@@ -134,6 +149,54 @@ pub mod checks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::random::Random;
+    use proptest::prelude::*;
+
+    /// Lines of extreme numbers, mixed with ordinary ones.
+    fn signed(random: &mut Random) -> SignedLine {
+        SignedLine(std::array::from_fn(|_| match random.next_u64() >> 62 {
+            0 => 127,
+            1 => -127,
+            _ => random.next_i8(127),
+        }))
+    }
+
+    fn line(random: &mut Random) -> Line {
+        Line(std::array::from_fn(|_| {
+            if random.next_u64() >> 63 == 0 { 255 } else { random.next_bytes::<1>()[0] }
+        }))
+    }
+
+    proptest! {
+        #[test]
+        fn every_variant_gives_the_sums_of_the_definition_for_any_rows(
+            seed in any::<u64>(),
+            steps in 1usize..40,
+            n in 0usize..50,
+            one_sign in any::<bool>(),
+        ) {
+            let mut random = Random::new(seed);
+            let mut query = || -> Vec<Step> {
+                let most = [SignedLine([if seed % 2 == 0 { 127 } else { -127 }; 64]); 2];
+                (0..steps).map(|_| if one_sign { most } else { [signed(&mut random), signed(&mut random)] }).collect()
+            };
+            let [a, b] = [query(), query()];
+            let [high, low]: [Vec<Line>; 2] =
+                std::array::from_fn(|_| (0..n * steps).map(|_| line(&mut random)).collect());
+            let chosen: Vec<u32> = (0..n).map(|i| (random.next_u64() as usize % n) as u32 * u32::from(i % 5 > 0)).collect();
+            let planes = Planes { high: &high, low: &low, steps };
+            let (mut of_rows, mut of_codes) = (vec![1; n], vec![2; n]);
+            scalar::dot_rows(&high, &a, &mut of_rows);
+            scalar::dot_codes(planes, &chosen, [&a, &b], &mut of_codes);
+            for isa in Isa::available() {
+                let mut got = vec![3; n];
+                dot_rows(isa, &high, &a, &mut got);
+                prop_assert_eq!(&got, &of_rows);
+                dot_codes(isa, planes, &chosen, [&a, &b], &mut got);
+                prop_assert_eq!(&got, &of_codes);
+            }
+        }
+    }
 
     #[test]
     fn every_variant_gives_the_sums_of_the_definition() {

@@ -35,7 +35,8 @@ const fn interleaved() -> [[u16; HALF]; 2] {
     order
 }
 
-pub(super) fn sums(_: Vbmi, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+pub(super) fn sums(proof: Vbmi, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+    proof.assert_present();
     // SAFETY: `Vbmi` proves that the CPU has the instructions.
     unsafe { with_vbmi(blocks, tables, out) }
 }

@@ -17,7 +17,11 @@
 //! have no rounding: every variant gives the same sums.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod scalar;
 
 use super::isa::Isa;
@@ -93,13 +97,18 @@ pub fn sums(isa: Isa, blocks: &[Line], tables: &Tables, out: &mut [u16]) {
     assert_eq!(blocks.len() * BLOCK, tables.lines() * out.len(), "whole blocks of lines");
     assert_eq!(out.len() % BLOCK, 0, "whole blocks of rows");
     let tables = &tables.tables;
+    isa.assert_present();
     match isa {
         Isa::Scalar => scalar::sums(blocks, tables, out),
         #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::sums(proof, blocks, tables, out),
+        #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => match proof.vbmi() {
             Some(vbmi) => avx512::sums(vbmi, blocks, tables, out),
-            None => scalar::sums(blocks, tables, out),
+            None => avx2::sums(proof.avx2(), blocks, tables, out),
         },
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::sums(proof, blocks, tables, out),
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::sums(blocks, tables, out),
     }

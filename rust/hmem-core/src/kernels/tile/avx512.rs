@@ -14,7 +14,8 @@ use crate::kernels::isa::Vnni;
 
 const ROWS: usize = 6;
 
-pub(super) fn sums(_: Vnni, rows: &[Line], lines_per_row: usize, queries: &[Lanes], out: &mut [i32]) {
+pub(super) fn sums(proof: Vnni, rows: &[Line], lines_per_row: usize, queries: &[Lanes], out: &mut [i32]) {
+    proof.assert_present();
     // SAFETY: `Vnni` proves that the CPU has the instructions.
     unsafe {
         match queries {

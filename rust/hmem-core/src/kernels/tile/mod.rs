@@ -94,6 +94,7 @@ pub fn sums(isa: Isa, rows: &[Line], lines_per_row: usize, queries: &[Lanes], ou
     );
     let n = rows.len().checked_div(lines_per_row).unwrap_or(0);
     assert_eq!(out.len(), n * queries.len() * LANES, "one place a row and query");
+    isa.assert_present();
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => match proof.vnni() {

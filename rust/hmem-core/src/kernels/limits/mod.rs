@@ -3,6 +3,13 @@
 //! * [`upper_limits`]: float32, each operation rounded once, in the order in which it is written; same bits everywhere.
 //! * [`reaching`]: comparisons only.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
 use super::isa::Isa;
 use super::per_isa::per_isa;
 use super::sign::BLOCK;
@@ -204,9 +211,15 @@ fn largest_of(limits: &[f32]) -> f32 {
 #[must_use]
 pub fn reaching(isa: Isa, limits: &[f32], floor: f32) -> u64 {
     assert!(limits.len() <= BLOCK, "one bit a limit");
+    let Ok(block) = limits.try_into() else { return bits(limits, floor) };
+    isa.assert_present();
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(proof) if limits.len() == BLOCK => x86::reaching(proof, limits, floor),
+        Isa::Avx2(proof) => avx2::reaching(proof, block, floor),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(proof) => avx512::reaching(proof, block, floor),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::reaching(proof, block, floor),
         _ => bits(limits, floor),
     }
 }
@@ -215,26 +228,83 @@ fn bits(limits: &[f32], floor: f32) -> u64 {
     limits.iter().enumerate().fold(0, |bits, (i, &limit)| bits | u64::from(limit >= floor) << i)
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::{_CMP_GE_OQ, _mm512_cmp_ps_mask, _mm512_loadu_ps, _mm512_set1_ps};
+/// The checks of all variants against [`Isa::Scalar`], callable from a plain program (see `examples/check_kernels.rs`).
+#[doc(hidden)]
+pub mod checks {
+    use super::{
+        BLOCK, Isa, PerLane, PerQuery, PerRow, PerSignQuery, PerSignRow, bits, excesses, reaching,
+        upper_limits_of_dots, upper_limits_of_signs,
+    };
+    use crate::kernels::random::Random;
 
-    use super::LANES;
-    use crate::kernels::isa::Avx512;
-
-    pub(super) fn reaching(_: Avx512, limits: &[f32], floor: f32) -> u64 {
-        // SAFETY: `Avx512` proves that the CPU has the instructions.
-        unsafe { with_avx512(limits, floor) }
+    /// Compares limits, bit for bit, for row counts around those of every variant, and which of them reach some floors.
+    ///
+    /// # Panics
+    /// If they differ.
+    #[allow(clippy::cast_precision_loss, reason = "any numbers will do")]
+    pub fn same_limits(isa: Isa) {
+        let mut random = Random::new(4);
+        for n in [0, 1, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 200] {
+            let mut column = |size: f32| -> Vec<f32> {
+                (0..n).map(|_| f32::from(random.next_i8(127)) / 127.0 * size).collect()
+            };
+            let (offset, scale, error) = (column(1.0), column(0.3), column(0.1));
+            let dots: Vec<i32> = (0..n).map(|_| i32::from(random.next_i8(127)) * 600).collect();
+            let signs: Vec<u16> = (0..n).map(|_| u16::from_le_bytes(random.next_bytes())).collect();
+            let rows = PerRow { offset: &offset, scale: &scale, error: &error };
+            let bytes: Vec<u8> = (0..n).map(|_| random.next_bytes::<1>()[0]).collect();
+            let sign_rows = PerSignRow { offset: &signs, factor: &bytes, spread: &bytes };
+            let sign_query = PerSignQuery {
+                minus: 30_000,
+                base: -0.1,
+                offset_step: 1e-6,
+                least_factor: 1e-4,
+                factor_step: 1e-6,
+                spread_step: 3e-4,
+            };
+            let lanes =
+                PerLane { unit: [2e-4; BLOCK], gain: [0.2; BLOCK], floor: [0.1; BLOCK], ..PerLane::NONE };
+            // The last one wraps.
+            for times in [1, 32, 1 << 20] {
+                let query = PerQuery { times, minus: 241, unit: 3e-4, gain: 0.3, reach: 1.1 };
+                let of = |isa| {
+                    let mut limits = [vec![f32::NAN; n], vec![f32::NAN; n]];
+                    let mut largest = [vec![f32::NAN; n.div_ceil(BLOCK)], vec![f32::NAN; n.div_ceil(BLOCK)]];
+                    upper_limits_of_dots(isa, &dots, rows, query, &mut limits[0], &mut largest[0]);
+                    upper_limits_of_signs(
+                        isa,
+                        &signs,
+                        sign_rows,
+                        sign_query,
+                        &mut limits[1],
+                        &mut largest[1],
+                    );
+                    let mut excess = vec![[f32::NAN; BLOCK]; n];
+                    excesses(isa, &dots, 1, rows, &lanes, &mut excess);
+                    let all = limits.concat().into_iter().chain(largest.concat()).chain(excess.concat());
+                    all.map(f32::to_bits).collect::<Vec<_>>()
+                };
+                assert_eq!(of(isa), of(Isa::Scalar), "{isa:?}, {n} rows, times {times}");
+            }
+        }
+        same_bits(isa, &mut random);
     }
 
-    #[target_feature(enable = "avx512f")]
-    fn with_avx512(limits: &[f32], floor: f32) -> u64 {
-        let floor = _mm512_set1_ps(floor);
-        limits.as_chunks::<LANES>().0.iter().enumerate().fold(0, |bits, (i, sixteen)| {
-            // SAFETY: 16 numbers of 4 bytes; the load needs no alignment.
-            let limits = unsafe { _mm512_loadu_ps(sixteen.as_ptr()) };
-            bits | u64::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(limits, floor)) << (16 * i)
-        })
+    /// Compares which of up to 64 limits reach a floor: ordinary numbers and those that compare in a way of their own.
+    fn same_bits(isa: Isa, random: &mut Random) {
+        let numbers =
+            [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1.0, 1.0 + f32::EPSILON, -1e-42];
+        for n in (0..=BLOCK).rev() {
+            let limits: Vec<f32> =
+                (0..n).map(|_| numbers[random.next_u64() as usize % numbers.len()]).collect();
+            for floor in numbers {
+                assert_eq!(
+                    reaching(isa, &limits, floor),
+                    bits(&limits, floor),
+                    "{isa:?}, {limits:?}, {floor}"
+                );
+            }
+        }
     }
 }
 
@@ -269,6 +339,13 @@ mod tests {
                     prop_assert_eq!(reaching(isa, block, block[0]) & 1, 1);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_variant_gives_the_bits_of_the_definition() {
+        for isa in Isa::available() {
+            checks::same_limits(isa);
         }
     }
 

@@ -1,0 +1,146 @@
+//! Integer products of codes, and the limits that follow.
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box};
+use hmem_core::kernels::limits::{self, PerQuery, PerRow, PerSignQuery, PerSignRow};
+use hmem_core::kernels::line::{Line, SignedLine};
+use hmem_core::kernels::nibble::{self, Planes, STEP, Step};
+use hmem_core::kernels::random::Random;
+use hmem_core::kernels::rotation::Rotation;
+use hmem_core::kernels::sign::{self, BLOCK, Tables};
+use hmem_core::kernels::tile::{self, GROUPS, LANES, Lanes};
+
+use crate::{Case, WIDTH};
+
+const STEPS: usize = WIDTH / STEP;
+
+fn lines(n: usize) -> Vec<Line> {
+    let mut random = Random::new(1);
+    (0..n).map(|_| Line(random.next_bytes())).collect()
+}
+
+fn query() -> Vec<Step> {
+    let mut random = Random::new(2);
+    let mut line = || SignedLine(std::array::from_fn(|_| random.next_i8(127)));
+    (0..STEPS).map(|_| [line(), line()]).collect()
+}
+
+#[divan::bench(args = crate::scans())]
+fn nibble_dot_rows(bencher: Bencher<'_, '_>, case: &Case) {
+    let (rows, query, mut out) = (lines(case.rows * STEPS), query(), vec![0; case.rows]);
+    bencher.counter(BytesCount::of_slice(&rows)).counter(ItemsCount::new(case.rows * WIDTH)).bench_local(
+        || {
+            nibble::dot_rows(case.isa, black_box(&rows), black_box(&query), black_box(&mut out));
+        },
+    );
+}
+
+/// Every 23rd row: as far apart as the rows that a search looks at again.
+#[divan::bench(args = crate::small())]
+fn nibble_dot_codes(bencher: Bencher<'_, '_>, case: &Case) {
+    let (high, low, [a, b]) = (lines(case.rows * STEPS), lines(case.rows * STEPS), [query(), query()]);
+    let chosen: Vec<u32> = (0..case.rows).step_by(23).filter_map(|row| row.try_into().ok()).collect();
+    let mut out = vec![0; chosen.len()];
+    let planes = Planes { high: &high, low: &low, steps: STEPS };
+    bencher
+        .counter(BytesCount::new(chosen.len() * 2 * STEPS * size_of::<Line>()))
+        .counter(ItemsCount::new(chosen.len() * 4 * WIDTH))
+        .bench_local(|| {
+            let query: [&[Step]; 2] = [black_box(&a), black_box(&b)];
+            nibble::dot_codes(case.isa, black_box(planes), black_box(&chosen), query, black_box(&mut out));
+        });
+}
+
+#[divan::bench(args = crate::scans())]
+fn sign_sums(bencher: Bencher<'_, '_>, case: &Case) {
+    let mut random = Random::new(3);
+    let query: Vec<i8> = (0..WIDTH).map(|_| random.next_i8(Tables::largest(WIDTH))).collect();
+    let tables = Tables::new(&query);
+    let blocks = lines(case.rows.div_ceil(BLOCK) * tables.lines());
+    let mut out = vec![0; case.rows.next_multiple_of(BLOCK)];
+    bencher
+        .counter(BytesCount::of_slice(&blocks))
+        .counter(ItemsCount::new(out.len() * WIDTH))
+        .bench_local(|| sign::sums(case.isa, black_box(&blocks), black_box(&tables), black_box(&mut out)));
+}
+
+#[divan::bench(args = crate::small())]
+fn tile_sums(bencher: Bencher<'_, '_>, case: &Case) {
+    let mut random = Random::new(4);
+    let largest = tile::largest(case.isa);
+    let mut query = || (0..WIDTH).map(|_| i32::from(random.next_i8(largest))).collect::<Vec<_>>();
+    let lanes: Vec<Lanes> = (0..GROUPS).map(|_| Lanes::new(&[(); LANES].map(|()| query()), WIDTH)).collect();
+    let rows = lines(case.rows * 2 * STEPS);
+    let mut out = vec![0; case.rows * GROUPS * LANES];
+    bencher.counter(BytesCount::of_slice(&rows)).counter(ItemsCount::new(out.len() * WIDTH)).bench_local(
+        || {
+            tile::sums(case.isa, black_box(&rows), 2 * STEPS, black_box(&lanes), black_box(&mut out));
+        },
+    );
+}
+
+#[divan::bench(args = crate::scans())]
+fn upper_limits_of_dots(bencher: Bencher<'_, '_>, case: &Case) {
+    let [offset, scale, error] = [0.5f32, 0.01, 0.1].map(|x| vec![x; case.rows]);
+    let rows = PerRow { offset: &offset, scale: &scale, error: &error };
+    let query = PerQuery { times: 32, minus: 241, unit: 1e-3, gain: 0.3, reach: 1.1 };
+    let (sums, mut out) = (vec![1234i32; case.rows], vec![0.0; case.rows]);
+    let mut largest = vec![0.0; case.rows.div_ceil(BLOCK)];
+    // A sum and three numbers are read, one is written.
+    let bytes = BytesCount::new(case.rows * 5 * size_of::<f32>());
+    bencher.counter(bytes).counter(ItemsCount::new(case.rows)).bench_local(|| {
+        limits::upper_limits_of_dots(
+            case.isa,
+            black_box(&sums),
+            rows,
+            query,
+            black_box(&mut out),
+            &mut largest,
+        );
+    });
+}
+
+#[divan::bench(args = crate::scans())]
+fn upper_limits_of_signs(bencher: Bencher<'_, '_>, case: &Case) {
+    let (offset, bytes) = (vec![30_000; case.rows], vec![99; case.rows]);
+    let rows = PerSignRow { offset: &offset, factor: &bytes, spread: &bytes };
+    let query = PerSignQuery {
+        minus: 30_000,
+        base: 0.1,
+        offset_step: 1e-5,
+        least_factor: 1e-3,
+        factor_step: 1e-5,
+        spread_step: 1e-4,
+    };
+    let (sums, mut out) = (vec![1234u16; case.rows], vec![0.0; case.rows]);
+    let mut largest = vec![0.0; case.rows.div_ceil(BLOCK)];
+    // Six bytes are read, four are written.
+    bencher.counter(BytesCount::new(case.rows * 10)).counter(ItemsCount::new(case.rows)).bench_local(|| {
+        limits::upper_limits_of_signs(
+            case.isa,
+            black_box(&sums),
+            rows,
+            query,
+            black_box(&mut out),
+            &mut largest,
+        );
+    });
+}
+
+#[divan::bench(args = crate::small())]
+fn rotation(bencher: Bencher<'_, '_>, case: &Case) {
+    let (rotation, mut row) = (Rotation::new(WIDTH), vec![1f32; WIDTH]);
+    bencher.counter(ItemsCount::new(WIDTH)).bench_local(|| rotation.apply(case.isa, black_box(&mut row)));
+}
+
+#[divan::bench(args = crate::scans())]
+fn reaching(bencher: Bencher<'_, '_>, case: &Case) {
+    let limits: Vec<f32> =
+        (0..case.rows).map(|i| f32::from(u8::try_from(i * 31 % 251).unwrap_or(0))).collect();
+    bencher.counter(BytesCount::of_slice(&limits)).counter(ItemsCount::new(case.rows)).bench_local(|| {
+        black_box(&limits)
+            .chunks(BLOCK)
+            .map(|block| limits::reaching(case.isa, block, 200.0))
+            .fold(0, |a, b| a ^ b)
+    });
+}
