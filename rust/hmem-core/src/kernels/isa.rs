@@ -260,7 +260,7 @@ mod tests {
             |isa| {
                 let rows = PerRow { offset: &[], scale: &[], error: &[] };
                 let query = PerQuery { times: 1, minus: 0, unit: 1.0, gain: 1.0, reach: 1.0 };
-                upper_limits_of_dots(isa, &[], rows, query, &mut []);
+                upper_limits_of_dots(isa, &[], rows, query, &mut [], &mut []);
             },
             |isa| assert_eq!(reaching(isa, &[0.0; sign::BLOCK], 1.0), 0),
         ];
