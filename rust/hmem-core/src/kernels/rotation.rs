@@ -84,21 +84,11 @@ fn all_rounds(rotation: &Rotation, row: &mut [f32]) {
     }
 }
 
-/// Numbers whose levels are done in registers.
-const TILE: usize = 16;
-
-/// The Walsh–Hadamard transform, without its factor.
+/// The Walsh–Hadamard transform, without its factor: level by level, in the plainest way. (Shuffles within registers, by
+/// hand, were an eighth faster.)
 #[inline(always)]
 fn hadamard(row: &mut [f32]) {
-    let (tiles, rest) = row.as_chunks_mut::<TILE>();
-    for tile in tiles {
-        level::<1>(tile);
-        level::<2>(tile);
-        level::<4>(tile);
-        level::<8>(tile);
-    }
-    // A window below 16 is a power of two too: all of its levels are left.
-    let mut half = if rest.is_empty() { TILE } else { 1 };
+    let mut half = 1;
     while half < row.len() {
         for pair in row.chunks_exact_mut(2 * half) {
             let (left, right) = pair.split_at_mut(half);
@@ -107,21 +97,6 @@ fn hadamard(row: &mut [f32]) {
             }
         }
         half *= 2;
-    }
-}
-
-/// Each number plus, or minus, its partner `HALF` places away. In three plain loops, of which compilers make a shuffle, a
-/// multiplication and an addition of whole registers.
-#[inline(always)]
-fn level<const HALF: usize>(tile: &mut [f32; TILE]) {
-    let mut partners = [0f32; TILE];
-    let mut signs = [0f32; TILE];
-    for i in 0..TILE {
-        partners[i] = tile[i ^ HALF];
-        signs[i] = if i & HALF == 0 { 1.0 } else { -1.0 };
-    }
-    for i in 0..TILE {
-        tile[i] = partners[i] + signs[i] * tile[i];
     }
 }
 
