@@ -37,6 +37,7 @@ use super::normal::{Metric, NormalRows, power_of_two};
 use crate::kernels::isa::Isa;
 use crate::kernels::line::{LINE, Line};
 use crate::kernels::nibble::{MAX_WIDTH, Planes, STEP};
+use crate::kernels::prefetch::prefetch;
 use crate::kernels::quantise::{accumulate, centred, norms, rounded, squared_distance};
 use crate::kernels::rotation::Rotation;
 use crate::kernels::sign;
@@ -99,6 +100,16 @@ pub struct PerRow {
     pub coarse_error: Vec<f32>,
     /// See the module's head.
     pub fine_error: Vec<f32>,
+}
+
+impl PerRow {
+    /// Asks for what [`Aim::limit`](super::aim::Aim::limit) needs of a row.
+    #[inline]
+    pub(crate) fn prefetch(&self, row: usize) {
+        prefetch(&self.scale[row..=row]);
+        prefetch(&self.offset[row..=row]);
+        prefetch(&self.fine_error[row..=row]);
+    }
 }
 
 /// One number for each row of signs, in few bits: they are read with every row.

@@ -303,7 +303,9 @@ impl Search<'_> {
             }
             let mut bits = sieved.reaching(block, floor);
             while bits != 0 {
-                chosen.push(row_number(block * BLOCK + bits.trailing_zeros() as usize));
+                let row = block * BLOCK + bits.trailing_zeros() as usize;
+                aimed.aim.codes().per_row().prefetch(row);
+                chosen.push(row_number(row));
                 bits &= bits - 1;
             }
             if chosen.len() >= CHUNK {
