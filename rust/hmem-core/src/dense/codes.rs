@@ -36,7 +36,7 @@
 use super::normal::{Metric, NormalRows, power_of_two};
 use crate::kernels::isa::Isa;
 use crate::kernels::line::{LINE, Line};
-use crate::kernels::nibble::{MAX_WIDTH, Planes, STEP};
+use crate::kernels::nibble::{self, Planes, STEP};
 use crate::kernels::quantise::{accumulate, centred, norms, rounded, squared_distance};
 use crate::kernels::rotation::Rotation;
 use crate::kernels::sign;
@@ -47,8 +47,16 @@ pub const MIN_ROWS: usize = 256;
 /// Narrower rows are hardly longer than their codes.
 pub const MIN_DIM: usize = 64;
 
+/// Wider rows have sums that some kernel's integers cannot hold.
+pub const MAX_DIM: usize = sign::MAX_WIDTH;
+const _: () = assert!(MAX_DIM <= nibble::MAX_WIDTH);
+
 /// Rows on which is tried whether centring makes them shorter.
 const TRIED: usize = 256;
+
+/// A shorter centre is not worth having: the longest row has at least length 1. Dividing by its squared length could also
+/// overflow.
+const SHORTEST_CENTRE: f64 = 1e-6;
 
 /// The largest magnitude of a code.
 const LARGEST: f32 = 127.0;
@@ -65,7 +73,7 @@ impl Coder {
     /// For rows of this width.
     #[must_use]
     pub fn new(isa: Isa, dim: usize) -> Self {
-        let rotation = (MIN_DIM..=MAX_WIDTH).contains(&dim).then(|| Rotation::new(dim));
+        let rotation = (MIN_DIM..=MAX_DIM).contains(&dim).then(|| Rotation::new(dim));
         Self { isa, dim, rotation }
     }
 
@@ -126,7 +134,7 @@ impl Codes {
         let rotation = coder.rotation().filter(|_| rows.len() >= MIN_ROWS)?;
         let exponent = match metric {
             Metric::Cosine => 0,
-            Metric::Dot => rows.exponents().iter().copied().max().map_or(0, i32::from),
+            Metric::Dot => largest_exponent(rows),
         };
         let (n, d) = (rows.len(), rows.dim());
         let centre = centre(coder.isa, rows, metric, exponent);
@@ -217,6 +225,12 @@ impl Codes {
     }
 }
 
+/// Of all rows but those of zeros, so that in its units the longest row has at least length 1.
+fn largest_exponent(rows: &NormalRows) -> i32 {
+    let exponents = rows.exponents().iter().zip(rows.norms());
+    exponents.filter(|&(_, &norm)| norm > 0.0).map(|(&exponent, _)| exponent.into()).max().unwrap_or(0)
+}
+
 /// What a stored row is to be multiplied with.
 fn factor(rows: &NormalRows, row: usize, metric: Metric, exponent: i32) -> f64 {
     match metric {
@@ -246,7 +260,7 @@ fn centre(isa: Isa, rows: &NormalRows, metric: Metric, exponent: i32) -> Vec<f32
     };
     let tried = (0..n).step_by(n.div_ceil(TRIED));
     let gain: f64 = tried.map(|row| length(row, &none) - length(row, &mean)).sum();
-    if gain > 0.0 { mean } else { none }
+    if gain > 0.0 && norms(isa, &mean).squares.sqrt() >= SHORTEST_CENTRE { mean } else { none }
 }
 
 /// Working memory for one row at a time.
