@@ -92,7 +92,7 @@ impl<'a> Aim<'a> {
             gain,
             base,
             unit: query.unit(codes.exponent()),
-            dust: 2f64.powi(-44) * (codes.centre_norm() + codes.radius()) * query.size(),
+            dust: dust(centre.len()) * (codes.centre_norm() + codes.radius()) * query.size(),
         }
     }
 
@@ -116,10 +116,11 @@ impl<'a> Aim<'a> {
         (self.codes.radius() + self.codes.widest_error()) * 1.001
     }
 
-    /// Bound of what float32 rounds away in a sum of `gain · offset` and the product of a code.
-    fn rounding(&self) -> f64 {
-        let offset = f64::from(self.gain.abs()) * self.codes.centre_norm() * self.codes.radius();
-        2f64.powi(-21) * (offset + self.longest_code() * (self.length + self.off)) + self.dust
+    /// Bound of what is rounded away in a sum of `gain · offset`, where `offset` was rounded to float32, and the product of
+    /// a code: `offset_unit` and `code_unit` times their sizes, and dust.
+    fn rounding(&self, offset_unit: f64, code_unit: f64) -> f64 {
+        let offset = f64::from(self.gain.abs()) * self.codes.largest_offset();
+        offset_unit * offset + code_unit * self.longest_code() * (self.length + self.off) + self.dust
     }
 
     /// For the upper halves of codes.
@@ -133,7 +134,8 @@ impl<'a> Aim<'a> {
             gain: self.gain,
             reach: super::codes::rounded_up(self.length),
         };
-        let slack = self.longest_code() * left + self.rounding();
+        // Limits are computed in float32 …
+        let slack = self.longest_code() * left + self.rounding(2f64.powi(-20), 2f64.powi(-20));
         (Coarse { query: steps(&integers), per_query }, self.scale(slack))
     }
 
@@ -166,11 +168,13 @@ impl<'a> Aim<'a> {
         let sum = integers.iter().sum::<i32>();
         let upper: Vec<i32> = integers.iter().map(|z| (z + 64) >> 7).collect();
         let lower: Vec<i32> = integers.iter().zip(&upper).map(|(z, upper)| z - (upper << 7)).collect();
+        // … and here in float64.
+        let slack = self.longest_code() * left + self.rounding(2f64.powi(-23), 2f64.powi(-48));
         Fine {
             query: [steps(&upper), steps(&lower)],
             too_much: sum.wrapping_mul(128),
             unit: unit.into(),
-            slack: self.longest_code() * left + self.rounding(),
+            slack,
         }
     }
 
@@ -189,6 +193,15 @@ impl<'a> Aim<'a> {
     fn scale(&self, slack: f64) -> Scale {
         Scale { base: self.base + slack, unit: self.unit }
     }
+}
+
+/// What float64 rounds away in a score, and in the middle of its limits, a unit of the lengths of row and query.
+///
+/// A sum of products runs in 8 lanes and rounds `width / 8 + 4` times. The score is one; `base` and `offset` are two more,
+/// but of the parts of a row in and across the centre. Some twenty single steps come on top.
+#[allow(clippy::cast_precision_loss, reason = "widths are far below 2^53")]
+fn dust(width: usize) -> f64 {
+    2f64.powi(-53) * (width / 4 + 40) as f64
 }
 
 /// From what the kernels compute to scores, and back.

@@ -124,6 +124,7 @@ pub struct Codes {
     centre_norm: f64,
     radius: f64,
     widest_error: f64,
+    largest_offset: f64,
     exponent: i32,
 }
 
@@ -149,6 +150,7 @@ impl Codes {
             centre_norm,
             radius: 0.0,
             widest_error: 0.0,
+            largest_offset: 0.0,
             exponent,
         };
         let mut encoder = Encoder {
@@ -204,6 +206,12 @@ impl Codes {
     #[must_use]
     pub fn widest_error(&self) -> f64 {
         self.widest_error
+    }
+
+    /// The largest magnitude of all offsets.
+    #[must_use]
+    pub fn largest_offset(&self) -> f64 {
+        self.largest_offset
     }
 
     /// Rows are in units of two to this power.
@@ -313,6 +321,7 @@ impl Encoder<'_> {
         per_row.factor.push(sign_factor as f32);
         per_row.spread.push(spread as f32);
         codes.radius = codes.radius.max(length * (1.0 + 2f64.powi(-20)));
+        codes.largest_offset = codes.largest_offset.max(offset.abs());
         codes.widest_error = codes.widest_error.max(errors[0].max(errors[1]).into());
     }
 
