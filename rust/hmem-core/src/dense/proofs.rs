@@ -1,7 +1,7 @@
 //! Tests of what codes prove, on data made to break it.
 //!
-//! For each row, query and instruction set the float64 score must lie between the limits of whole codes and below that of
-//! their upper halves; and limits must be narrow enough to be worth having.
+//! For each row, query and instruction set the float64 score must lie between the limits of whole codes, for one query and
+//! for many, and below that of their upper halves; and limits must be narrow enough to be worth having.
 
 use proptest::prelude::*;
 
@@ -12,9 +12,12 @@ use super::query::{Limit, Query};
 use super::sieve::Sieve;
 use crate::bitmap::Bitmap;
 use crate::kernels::isa::Isa;
+use crate::kernels::limits::{PerLane, PerRow, excesses};
+use crate::kernels::line::{LINE, Line};
 use crate::kernels::nibble::dot_codes;
 use crate::kernels::random::Random;
 use crate::kernels::sign::BLOCK;
+use crate::kernels::tile::{self, LANES, Lanes};
 use crate::rows::Rows;
 
 /// Rows that are hard to keep in few bits, or hard on float32.
@@ -144,7 +147,30 @@ impl Trial {
             fine.query.each_ref().map(|half| &half[..]),
             &mut sums,
         );
-        sums.iter().enumerate().map(|(row, &sum)| aim.fine_limit(&fine, row, sum)).collect()
+        sums.iter().enumerate().map(|(row, &sum)| aim.limit(&fine.grain, row, sum)).collect()
+    }
+
+    /// The same of whole codes as many queries see them: limits, upper limits in float32, and the least one that a row
+    /// with a score of the second list may have.
+    fn tiled(&self, query: &Query<'_>, scores: &[f64]) -> (Vec<Limit>, Vec<f32>, Vec<f32>) {
+        let aim = Aim::new(self.isa, self.coder.rotation().unwrap(), &self.codes, query);
+        let (tiled, scale) = aim.tiled();
+        let (n, planes, per_row) = (self.rows.len(), self.codes.planes(), self.codes.per_row());
+        let lines = 2 * planes.steps;
+        let mut rows = vec![Line::ZERO; n * lines];
+        tile::unpack(planes, 0..n, &mut rows);
+        let mut sums = vec![0; n * LANES];
+        tile::sums(self.isa, &rows, lines, &[Lanes::new(&[&tiled.query], lines * LINE)], &mut sums);
+        let mut lane = PerLane::NONE;
+        let per_query = tiled.per_query;
+        (lane.minus[0], lane.unit[0], lane.gain[0]) = (per_query.minus, per_query.unit, per_query.gain);
+        (lane.reach[0], lane.floor[0]) = (per_query.reach, 0.0);
+        let of_rows = PerRow { offset: &per_row.offset, scale: &per_row.scale, error: &per_row.fine_error };
+        let mut upper = vec![[f32::NAN; BLOCK]; n];
+        excesses(self.isa, &sums, LANES, of_rows, &lane, &mut upper);
+        let limits = (0..n).map(|row| aim.limit(&tiled.grain, row, sums[row * LANES])).collect();
+        let least = scores.iter().map(|&score| scale.limit(score)).collect();
+        (limits, upper.into_iter().map(|queries| queries[0]).collect(), least)
     }
 
     /// Upper limits, and the least limit that a row with a score of the second list may have.
@@ -174,12 +200,17 @@ fn check(kind: &str, n: usize, d: usize, metric: Metric, seed: u64) {
             let query = Query::new(metric, &queries, q);
             let (scores, fine) = (trial.scores(&query), trial.fine(&query));
             let (upper, least) = trial.sieved(&query, false, &scores);
+            let (tiled, tiled_upper, tiled_least) = trial.tiled(&query, &scores);
             let (of_signs, _) = trial.sieved(&query, true, &scores);
             for (row, (&score, &limit)) in scores.iter().zip(&fine).enumerate() {
                 let at =
                     || format!("{kind}, {isa:?}, {metric:?}, width {d}, seed {seed}, row {row}, cue {q}");
                 assert!(limit.lower <= score && score <= limit.upper, "{}: {score} in {limit:?}", at());
                 assert!(least[row] <= upper[row], "{}: {score} up to {} of {}", at(), least[row], upper[row]);
+                let Limit { lower, upper } = tiled[row];
+                assert!(lower <= score && score <= upper, "{}: {score} in {:?}", at(), tiled[row]);
+                let (upper, least) = (tiled_upper[row], tiled_least[row]);
+                assert!(least <= upper, "{}: tiled {score} up to {least} of {upper}", at());
                 assert!(of_signs[row].is_finite(), "{}: {}", at(), of_signs[row]);
             }
             all_limits.push((fine, upper, of_signs));

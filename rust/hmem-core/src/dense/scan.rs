@@ -17,7 +17,8 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::aim::{Aim, Fine, Scale};
+use super::aim::{Aim, Fine};
+use super::batch;
 use super::contest::Contest;
 use super::floats;
 use super::normal::{Metric, NormalRows};
@@ -88,9 +89,9 @@ pub fn search(
             // Taken in a statement of its own: the lock is free again while the share is worked on.
             let next = shares.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((i, answers)) = next else { return };
-            for (j, answer) in answers.iter_mut().enumerate() {
-                *answer = search.answer(&Query::new(metric, queries, i * share + j));
-            }
+            let queries: Vec<_> =
+                (0..answers.len()).map(|j| Query::new(metric, queries, i * share + j)).collect();
+            search.answer_all(&queries, answers);
         }
     };
     thread::scope(|scope| {
@@ -124,12 +125,54 @@ struct Aimed<'a> {
     part: usize,
     /// Position of its first row.
     first: usize,
-    n_rows: usize,
     aim: Aim<'a>,
     fine: Fine,
 }
 
 impl Search<'_> {
+    fn answer_all(&self, queries: &[Query<'_>], answers: &mut [Vec<Hit>]) {
+        if self.wish.exact && queries.len() >= batch::MIN_QUERIES {
+            let groups = queries.chunks(batch::MAX_QUERIES).zip(answers.chunks_mut(batch::MAX_QUERIES));
+            groups.for_each(|(queries, answers)| self.answer_together(queries, answers));
+        } else {
+            for (query, answer) in queries.iter().zip(answers) {
+                *answer = self.answer(query);
+            }
+        }
+    }
+
+    fn answer_together(&self, queries: &[Query<'_>], answers: &mut [Vec<Hit>]) {
+        let mut contests: Vec<Contest> = queries.iter().map(|_| Contest::new(self.wish.k)).collect();
+        let mut given_up = vec![false; queries.len()];
+        let mut first = 0;
+        for part in self.parts {
+            if let Some((rotation, codes)) = part.segment.codes() {
+                let aim = |query| batch::Aimed::new(self.isa, rotation, codes, query);
+                let aimed: Vec<_> = queries.iter().map(aim).collect();
+                let mut own: Vec<Contest> = contests.iter().map(Contest::successor).collect();
+                for q in batch::scan(self.isa, codes, part.rows, &aimed, &mut own) {
+                    given_up[q] = true;
+                }
+                for ((aimed, own), contest) in aimed.iter().zip(own).zip(&mut contests) {
+                    contest.raise(own.floor());
+                    let mut chosen: Vec<u32> = own.left().map(row_number).collect();
+                    self.compare(&aimed.aim, &aimed.aim.fine(), &mut chosen, |limit, row| {
+                        contest.enter(limit, first + row);
+                    });
+                }
+            } else {
+                for (query, contest) in queries.iter().zip(&mut contests) {
+                    floats::scan(self.isa, query, part.segment.rows(), part.rows, first, contest);
+                }
+            }
+            first += part.segment.n_rows();
+        }
+        for (((query, contest), given_up), answer) in queries.iter().zip(contests).zip(given_up).zip(answers)
+        {
+            *answer = if given_up { self.answer(query) } else { self.decide(query, contest) };
+        }
+    }
+
     fn answer(&self, query: &Query<'_>) -> Vec<Hit> {
         let aimed = self.aim(query);
         let contest = match self.wish.exact {
@@ -140,6 +183,10 @@ impl Search<'_> {
             .or_else(|| self.contest(query, &aimed, Depth::Codes))
             .or_else(|| self.contest(query, &aimed, Depth::Floats))
             .expect("the rows as they are never let too many through");
+        self.decide(query, contest)
+    }
+
+    fn decide(&self, query: &Query<'_>, contest: Contest) -> Vec<Hit> {
         let rows = |position| {
             let (part, row) = self.place(position);
             (self.parts[part].segment.rows(), row)
@@ -164,13 +211,12 @@ impl Search<'_> {
         let mut first = 0;
         let mut aimed = Vec::new();
         for (part, live) in self.parts.iter().enumerate() {
-            let n_rows = live.segment.n_rows();
             if let Some((rotation, codes)) = live.segment.codes() {
                 let aim = Aim::new(self.isa, rotation, codes, query);
                 let fine = aim.fine();
-                aimed.push(Aimed { part, first, n_rows, aim, fine });
+                aimed.push(Aimed { part, first, aim, fine });
             }
-            first += n_rows;
+            first += live.segment.n_rows();
         }
         aimed
     }
@@ -185,119 +231,105 @@ impl Search<'_> {
             }
             first += part.segment.n_rows();
         }
-        if depth == Depth::Floats || aimed.is_empty() {
-            return Some(contest);
-        }
-        let mut scratch = Scratch::take();
-        let blocks = |aimed: &Aimed<'_>| aimed.n_rows.div_ceil(BLOCK);
-        let n: usize = aimed.iter().map(|aimed| aimed.n_rows).sum();
-        let n_blocks: usize = aimed.iter().map(blocks).sum();
-        let (mut all_upper, mut all_largest) = scratch.limits(n + n_blocks).split_at_mut(n);
-        let mut sieved = Vec::with_capacity(aimed.len());
-        for aimed in aimed {
-            let allowed = self.parts[aimed.part].rows;
-            let sieve = match depth {
-                Depth::Signs => Sieve::signs(self.isa, &aimed.aim, allowed),
-                _ => Sieve::coarse(self.isa, &aimed.aim, allowed),
-            };
-            let upper = all_upper.split_off_mut(..aimed.n_rows).expect("a place for each row");
-            let largest = all_largest.split_off_mut(..blocks(aimed)).expect("a place for each block");
-            sieve.fill(0..blocks(aimed), upper, largest);
-            sieved.push(Sieved { aimed, sieve, upper, largest });
-        }
-        contest.raise(self.first_floor(&sieved));
-        self.sweep(&sieved, depth, contest)
-    }
-
-    /// What `k` of the rows that look best reach for certain; −∞ if there are fewer.
-    fn first_floor(&self, sieved: &[Sieved<'_>]) -> f64 {
-        let blocks: usize = sieved.iter().map(|sieved| sieved.largest.len()).sum();
-        // The best rows mostly stand in blocks of their own, so the best row of each of the best blocks will do.
-        let by_block = self.wish.k <= blocks;
-        let mut best = TopK::new(self.wish.k);
-        let mut enter = |limit: f32, scale: Scale, position: usize| {
-            if limit > f32::NEG_INFINITY {
-                best.push(scale.score(limit), position);
-            }
-        };
-        for sieved in sieved {
-            let (scale, first) = (sieved.sieve.scale(), sieved.aimed.first);
-            if by_block {
-                let starts = (first..).step_by(BLOCK);
-                sieved.largest.iter().zip(starts).for_each(|(&largest, start)| enter(largest, scale, start));
-            } else {
-                sieved.upper.iter().zip(first..).for_each(|(&upper, position)| enter(upper, scale, position));
-            }
-        }
-        let mut lower = TopK::new(self.wish.k);
-        let mut starts: Vec<usize> = best.into_sorted().into_iter().map(|(_, position)| position).collect();
-        starts.sort_unstable();
-        let mut starts = starts.into_iter().peekable();
-        for sieved in sieved {
-            let aimed = sieved.aimed;
-            let end = aimed.first + aimed.n_rows;
-            let rows = std::iter::from_fn(|| starts.next_if(|&position| position < end)).map(|position| {
-                let row = position - aimed.first;
-                row + if by_block { sieved.best_of_block(row / BLOCK) } else { 0 }
-            });
-            let mut chosen: Vec<u32> = rows.map(row_number).collect();
-            self.compare(aimed, &mut chosen, |limit, position| lower.push(limit.lower, position));
-        }
-        lower.threshold().unwrap_or(f64::NEG_INFINITY)
-    }
-
-    /// Compares whole codes of all rows that reach the floor; `None` if too many do.
-    fn sweep(&self, sieved: &[Sieved<'_>], depth: Depth, mut contest: Contest) -> Option<Contest> {
-        if depth == Depth::Signs {
-            let n: usize = sieved.iter().map(|sieved| sieved.aimed.n_rows).sum();
-            let reaching: usize = sieved.iter().map(|sieved| sieved.count_reaching(contest.floor())).sum();
-            if reaching > n / 4 {
-                return None;
-            }
-        }
-        let mut compared = 0;
-        let mut chosen = Vec::with_capacity(CHUNK + BLOCK);
-        for sieved in sieved {
-            let mut compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
-                compared += chosen.len();
-                self.compare(sieved.aimed, chosen, |limit, position| contest.enter(limit, position));
-                compared < TRIAL || contest.len() <= compared / 2
-            };
-            let mut floor = sieved.sieve.scale().limit(contest.floor());
-            for (block, &largest) in sieved.largest.iter().enumerate() {
-                if largest < floor || largest == f32::NEG_INFINITY {
-                    continue;
+        if depth != Depth::Floats {
+            let mut scratch = Scratch::take();
+            let mut compared = 0;
+            for aimed in aimed {
+                let sieved = self.sieve(aimed, depth, &mut scratch);
+                if contest.floor() == f64::NEG_INFINITY {
+                    contest.raise(self.first_floor(&sieved));
                 }
-                let start = block * BLOCK;
-                let mut bits = sieved.reaching(block, floor);
-                while bits != 0 {
-                    chosen.push(row_number(start + bits.trailing_zeros() as usize));
-                    bits &= bits - 1;
-                }
-                if chosen.len() >= CHUNK {
-                    if !compare(&mut chosen, &mut contest) {
-                        return None;
-                    }
-                    floor = sieved.sieve.scale().limit(contest.floor());
-                }
-            }
-            if !compare(&mut chosen, &mut contest) {
-                return None;
+                self.sweep(&sieved, depth, &mut contest, &mut compared)?;
             }
         }
         Some(contest)
     }
 
-    /// Gives the limits of `chosen` rows by their whole codes, and their positions; empties `chosen`.
-    fn compare(&self, aimed: &Aimed<'_>, chosen: &mut Vec<u32>, mut enter: impl FnMut(Limit, usize)) {
+    /// Limits of all rows of a segment.
+    fn sieve<'a>(&'a self, aimed: &'a Aimed<'a>, depth: Depth, scratch: &'a mut Scratch) -> Sieved<'a> {
+        let allowed = self.parts[aimed.part].rows;
+        let sieve = match depth {
+            Depth::Signs => Sieve::signs(self.isa, &aimed.aim, allowed),
+            _ => Sieve::coarse(self.isa, &aimed.aim, allowed),
+        };
+        let (n, blocks) = (allowed.len(), allowed.len().div_ceil(BLOCK));
+        let (upper, largest) = scratch.limits(n + blocks).split_at_mut(n);
+        sieve.fill(0..blocks, upper, largest);
+        Sieved { aimed, sieve, upper, largest }
+    }
+
+    /// What `k` of the rows that look best reach for certain; −∞ if there are fewer.
+    fn first_floor(&self, sieved: &Sieved<'_>) -> f64 {
+        let (k, scale, aimed) = (self.wish.k, sieved.sieve.scale(), sieved.aimed);
+        // The best rows mostly stand in blocks of their own, so the best row of each of the best blocks will do.
+        let by_block = k <= sieved.largest.len();
+        let mut best = TopK::new(k);
+        let limits = if by_block { sieved.largest } else { sieved.upper };
+        for (i, &limit) in limits.iter().enumerate().filter(|&(_, &limit)| limit > f32::NEG_INFINITY) {
+            best.push(scale.score(limit), i);
+        }
+        let rows = best.into_sorted().into_iter();
+        let rows = rows.map(|(_, i)| if by_block { sieved.best_of_block(i) } else { i });
+        let mut chosen: Vec<u32> = rows.map(row_number).collect();
+        let mut lower = TopK::new(k);
+        self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| lower.push(limit.lower, row));
+        lower.threshold().unwrap_or(f64::NEG_INFINITY)
+    }
+
+    /// Compares whole codes of all rows that reach the floor; `None` if too many do.
+    fn sweep(
+        &self,
+        sieved: &Sieved<'_>,
+        depth: Depth,
+        contest: &mut Contest,
+        compared: &mut usize,
+    ) -> Option<()> {
+        if depth == Depth::Signs && sieved.count_reaching(contest.floor()) > sieved.upper.len() / 4 {
+            return None;
+        }
+        let aimed = sieved.aimed;
+        let mut compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
+            *compared += chosen.len();
+            self.compare(&aimed.aim, &aimed.fine, chosen, |limit, row| {
+                contest.enter(limit, aimed.first + row);
+            });
+            (*compared < TRIAL || contest.len() <= *compared / 2).then_some(())
+        };
+        let mut chosen = Vec::with_capacity(CHUNK + BLOCK);
+        let mut floor = sieved.sieve.scale().limit(contest.floor());
+        for (block, &largest) in sieved.largest.iter().enumerate() {
+            if largest < floor || largest == f32::NEG_INFINITY {
+                continue;
+            }
+            let mut bits = sieved.reaching(block, floor);
+            while bits != 0 {
+                chosen.push(row_number(block * BLOCK + bits.trailing_zeros() as usize));
+                bits &= bits - 1;
+            }
+            if chosen.len() >= CHUNK {
+                compare(&mut chosen, contest)?;
+                floor = sieved.sieve.scale().limit(contest.floor());
+            }
+        }
+        compare(&mut chosen, contest)
+    }
+
+    /// Gives the limits of `chosen` rows by their whole codes, and their numbers; empties `chosen`.
+    fn compare(
+        &self,
+        aim: &Aim<'_>,
+        fine: &Fine,
+        chosen: &mut Vec<u32>,
+        mut enter: impl FnMut(Limit, usize),
+    ) {
         let mut sums = [0; CHUNK];
-        let [a, b] = &aimed.fine.query;
+        let [a, b] = &fine.query;
         for chosen in chosen.chunks(CHUNK) {
             let sums = &mut sums[..chosen.len()];
-            dot_codes(self.isa, aimed.aim.codes().planes(), chosen, [a, b], sums);
+            dot_codes(self.isa, aim.codes().planes(), chosen, [a, b], sums);
             for (&row, &sum) in chosen.iter().zip(&*sums) {
                 let row = row as usize;
-                enter(aimed.aim.fine_limit(&aimed.fine, row, sum), aimed.first + row);
+                enter(aim.limit(&fine.grain, row, sum), row);
             }
         }
         chosen.clear();
@@ -361,9 +393,10 @@ impl Sieved<'_> {
         &self.upper[block * BLOCK..self.upper.len().min((block + 1) * BLOCK)]
     }
 
-    /// Which row of the block has the largest limit.
+    /// The row of the block that has the largest limit.
     fn best_of_block(&self, block: usize) -> usize {
-        self.block(block).iter().position(|&upper| upper == self.largest[block]).unwrap_or(0)
+        let largest = self.largest[block];
+        block * BLOCK + self.block(block).iter().position(|&upper| upper == largest).unwrap_or(0)
     }
 
     /// Which rows of a block have at least this limit. Those that are not allowed have none.

@@ -77,9 +77,9 @@ impl<'a> Sieve<'a> {
     /// Limits of all rows of a run of blocks, allowed or not, and the largest of each block.
     fn run(&self, blocks: Range<usize>, rows: Range<usize>, upper: &mut [f32], largest: &mut [f32]) {
         let codes = self.aim.codes();
-        let per_row = codes.per_row();
         match &self.mesh {
             Mesh::Coarse(coarse) => {
+                let per_row = codes.per_row();
                 let planes = codes.planes();
                 let lines = &planes.high[rows.start * planes.steps..rows.end * planes.steps];
                 let mut sums = [0; RUN * BLOCK];
@@ -96,10 +96,11 @@ impl<'a> Sieve<'a> {
                 let lines = &codes.signs()[blocks.start * lines..blocks.end * lines];
                 let mut sums = [0; RUN * BLOCK];
                 sign::sums(self.isa, lines, &signs.tables, &mut sums[..blocks.len() * BLOCK]);
-                let per_row = limits::PerRow {
-                    offset: &per_row.offset[rows.clone()],
-                    scale: &per_row.factor[rows.clone()],
-                    error: &per_row.spread[rows],
+                let per_sign = codes.per_sign();
+                let per_row = limits::PerSignRow {
+                    offset: &per_sign.offset.counts[rows.clone()],
+                    factor: &per_sign.factor.counts[rows.clone()],
+                    spread: &per_sign.spread.counts[rows],
                 };
                 upper_limits_of_signs(self.isa, &sums, per_row, signs.per_query, upper, largest);
             }

@@ -33,26 +33,6 @@ pub struct PerQuery {
     pub reach: f32,
 }
 
-/// A sum of a kernel.
-pub trait Sum: Copy {
-    /// As 32 bits.
-    fn wide(self) -> i32;
-}
-
-impl Sum for i32 {
-    #[inline(always)]
-    fn wide(self) -> i32 {
-        self
-    }
-}
-
-impl Sum for u16 {
-    #[inline(always)]
-    fn wide(self) -> i32 {
-        i32::from(self)
-    }
-}
-
 per_isa! {
     /// `gain·offset + scale·(unit·(times·sum - minus)) + reach·error` for each row of [`dot_rows`](super::nibble::dot_rows)'
     /// sums, and the largest of each [`BLOCK`] of rows. `times·sum - minus` may wrap where the true result fits 32 bits.
@@ -63,13 +43,121 @@ per_isa! {
         -> () = upper_limits;
 }
 
+/// What stands beside each row of signs: numbers that count steps from a least value.
+#[derive(Debug, Clone, Copy)]
+pub struct PerSignRow<'a> {
+    /// What the row's product with the centre adds.
+    pub offset: &'a [u16],
+    /// What a sign stands for.
+    pub factor: &'a [u8],
+    /// How far an estimate may be off.
+    pub spread: &'a [u8],
+}
+
+/// How sums of signs of one query become limits.
+#[derive(Debug, Clone, Copy)]
+pub struct PerSignQuery {
+    /// A sum `s` stands for `2·s - minus`.
+    pub minus: i32,
+    /// What every row has.
+    pub base: f32,
+    /// A step of `offset`.
+    pub offset_step: f32,
+    /// The least factor …
+    pub least_factor: f32,
+    /// … and a step of it.
+    pub factor_step: f32,
+    /// A step of `spread`.
+    pub spread_step: f32,
+}
+
 per_isa! {
-    /// The same for [`sums`](super::sign::sums) of signs.
+    /// `base + offset_step·offset + (least_factor + factor_step·factor)·(2·sum - minus) + spread_step·spread` for each row
+    /// of [`sums`](super::sign::sums), and the largest of each [`BLOCK`] of rows.
     ///
     /// # Panics
     /// If the lengths differ.
-    pub fn upper_limits_of_signs(sums: &[u16], rows: PerRow<'_>, query: PerQuery, out: &mut [f32], largest: &mut [f32])
-        -> () = upper_limits;
+    pub fn upper_limits_of_signs(
+        sums: &[u16],
+        rows: PerSignRow<'_>,
+        query: PerSignQuery,
+        out: &mut [f32],
+        largest: &mut [f32],
+    ) -> () = sign_limits;
+}
+
+#[inline(always)]
+#[allow(clippy::cast_precision_loss, reason = "sums are below 2^24")]
+fn sign_limits(
+    sums: &[u16],
+    rows: PerSignRow<'_>,
+    query: PerSignQuery,
+    out: &mut [f32],
+    largest: &mut [f32],
+) {
+    let n = out.len();
+    let (sums, offset, factor, spread) =
+        (&sums[..n], &rows.offset[..n], &rows.factor[..n], &rows.spread[..n]);
+    for i in 0..n {
+        let sum = (2 * i32::from(sums[i]) - query.minus) as f32;
+        let unit = query.least_factor + query.factor_step * f32::from(factor[i]);
+        let estimate = query.base + query.offset_step * f32::from(offset[i]) + unit * sum;
+        out[i] = estimate + query.spread_step * f32::from(spread[i]);
+    }
+    largest_of_blocks(out, largest);
+}
+
+/// How sums of many queries with one row become limits, and what these must reach; one entry a query.
+#[derive(Debug, Clone)]
+pub struct PerLane {
+    /// What a sum has too much …
+    pub minus: [i32; BLOCK],
+    /// … and its unit.
+    pub unit: [f32; BLOCK],
+    /// Times a row's `offset`.
+    pub gain: [f32; BLOCK],
+    /// Times a row's `error`.
+    pub reach: [f32; BLOCK],
+    /// Taken from the limit; ∞ for a query that is not there.
+    pub floor: [f32; BLOCK],
+}
+
+impl PerLane {
+    /// No queries.
+    pub const NONE: Self = Self {
+        minus: [0; BLOCK],
+        unit: [0.0; BLOCK],
+        gain: [0.0; BLOCK],
+        reach: [0.0; BLOCK],
+        floor: [f32::INFINITY; BLOCK],
+    };
+}
+
+per_isa! {
+    /// `gain·offset + scale·(unit·(sum - minus)) + reach·error - floor` for each row and query: `out[row][query]`. It is at
+    /// least zero where the limit reaches the floor. Each row has as many sums as there are queries, `width`.
+    ///
+    /// # Panics
+    /// If the lengths do not fit together.
+    pub fn excesses(sums: &[i32], width: usize, rows: PerRow<'_>, queries: &PerLane, out: &mut [[f32; BLOCK]])
+        -> () = all_excesses;
+}
+
+#[inline(always)]
+#[allow(clippy::cast_precision_loss, reason = "the rounding of sums is part of the bound")]
+fn all_excesses(sums: &[i32], width: usize, rows: PerRow<'_>, queries: &PerLane, out: &mut [[f32; BLOCK]]) {
+    let (offset, scale, error) =
+        (&rows.offset[..out.len()], &rows.scale[..out.len()], &rows.error[..out.len()]);
+    assert!(width <= BLOCK && sums.len() == out.len() * width, "one sum a row and query");
+    for (row, (out, sums)) in out.iter_mut().zip(sums.chunks_exact(width.max(1))).enumerate() {
+        let mut wide = [0; BLOCK];
+        wide[..width].copy_from_slice(sums);
+        for i in 0..BLOCK {
+            let sum = wide[i].wrapping_sub(queries.minus[i]);
+            let estimate = queries.gain[i] * offset[row] + scale[row] * (queries.unit[i] * sum as f32);
+            out[i] = estimate + queries.reach[i] * error[row] - queries.floor[i];
+        }
+    }
 }
 
 /// Maxima that are taken side by side.
@@ -77,16 +165,21 @@ const LANES: usize = 16;
 
 #[inline(always)]
 #[allow(clippy::cast_precision_loss, reason = "the rounding of sums is part of the bound")]
-fn upper_limits<S: Sum>(sums: &[S], rows: PerRow<'_>, query: PerQuery, out: &mut [f32], largest: &mut [f32]) {
+fn upper_limits(sums: &[i32], rows: PerRow<'_>, query: PerQuery, out: &mut [f32], largest: &mut [f32]) {
     let n = out.len();
-    assert_eq!(largest.len(), n.div_ceil(BLOCK), "one a block");
     let (sums, offset, scale, error) = (&sums[..n], &rows.offset[..n], &rows.scale[..n], &rows.error[..n]);
     for i in 0..n {
-        let sum = sums[i].wide().wrapping_mul(query.times).wrapping_sub(query.minus);
+        let sum = sums[i].wrapping_mul(query.times).wrapping_sub(query.minus);
         let estimate = query.gain * offset[i] + scale[i] * (query.unit * sum as f32);
         out[i] = estimate + query.reach * error[i];
     }
-    for (largest, limits) in largest.iter_mut().zip(out.chunks(BLOCK)) {
+    largest_of_blocks(out, largest);
+}
+
+#[inline(always)]
+fn largest_of_blocks(limits: &[f32], largest: &mut [f32]) {
+    assert_eq!(largest.len(), limits.len().div_ceil(BLOCK), "one a block");
+    for (largest, limits) in largest.iter_mut().zip(limits.chunks(BLOCK)) {
         *largest = largest_of(limits);
     }
 }
@@ -180,14 +273,20 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_signs_are_widened_before_they_are_multiplied() {
-        let one = [1f32];
-        let rows = PerRow { offset: &[0.0], scale: &one, error: &one };
-        let query = PerQuery { times: 2, minus: 1, unit: 1.0, gain: 0.0, reach: 0.5 };
+    fn steps_of_sign_rows_are_counted_from_the_least() {
+        let rows = PerSignRow { offset: &[60_000], factor: &[3], spread: &[200] };
+        let query = PerSignQuery {
+            minus: 1,
+            base: 0.5,
+            offset_step: 0.25,
+            least_factor: 1.0,
+            factor_step: 0.5,
+            spread_step: 2.0,
+        };
         for isa in Isa::available() {
             let (mut limits, mut largest) = ([0.0], [0.0]);
             upper_limits_of_signs(isa, &[40_000], rows, query, &mut limits, &mut largest);
-            assert_eq!((limits, largest), ([79_999.5], [79_999.5]));
+            assert_eq!((limits, largest), ([0.5 + 15_000.0 + 2.5 * 79_999.0 + 400.0], [215_398.0]));
         }
     }
 }

@@ -12,3 +12,4 @@ pub mod random;
 pub mod rotation;
 pub mod select;
 pub mod sign;
+pub mod tile;

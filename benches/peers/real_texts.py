@@ -1,0 +1,104 @@
+"""Every distinct English text of the data folder: what people say, ask and look up."""
+
+from __future__ import annotations
+
+import csv
+import json
+import lzma
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+__all__ = ["data_folder", "read_texts", "sentences", "text_files"]
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+
+Reader = Callable[[IO[str]], Iterator[str]]
+
+
+def data_folder() -> Path:
+    """Name the folder of the public data sets: HMEM_DATA, else shared/data beside the repository."""
+    return Path(os.environ.get("HMEM_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+
+
+def sentences(text: str) -> list[str]:
+    """Split a text after its full stops, question marks, exclamation marks and line ends."""
+    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+
+
+def read_texts(folder: Path) -> tuple[list[str], dict[str, int]]:
+    """Read all files of `text_files`.
+
+    Returns
+    -------
+    texts
+        Each distinct text once, stripped, where it stands first.
+    found
+        File name -> how many texts no earlier file had.
+    """
+    texts: dict[str, None] = {}
+    found = {}
+    for name, reader in text_files().items():
+        before = len(texts)
+        with lzma.open(folder / name, "rt", encoding="utf-8", newline="") as opened:
+            texts.update(dict.fromkeys(text.strip() for text in reader(opened) if text.strip()))
+        found[name] = len(texts) - before
+    return list(texts), found
+
+
+def text_files() -> dict[str, Reader]:
+    """Give the files that hold English texts, and for each the function that reads it."""
+    return {
+        "locomo/locomo5.json.xz": _locomo,
+        "banking77/train.csv.xz": _banking,
+        "banking77/test.csv.xz": _banking,
+        "clinc150/data_full.json.xz": _clinc,
+        "longmemeval_s_sample/sessions.jsonl.xz": _sessions,
+        "multihop_qa/musique_train.json.xz": _questions,
+        "multihop_qa/musique_train_corpus.json.xz": _passages,
+        "multihop_qa/2wikimultihopqa_corpus.json.xz": _passages,
+    }
+
+
+def _with_sentences(text: str) -> Iterator[str]:
+    yield text
+    yield from sentences(text)
+
+
+def _locomo(file: IO[str]) -> Iterator[str]:
+    for conversation in json.load(file):
+        for session in conversation["conversation"].values():
+            if isinstance(session, list):
+                for turn in session:
+                    yield from _with_sentences(turn["text"])
+        for question in conversation["qa"]:
+            yield question["question"]
+
+
+def _banking(file: IO[str]) -> Iterator[str]:
+    for row in csv.DictReader(file):
+        yield row["text"]
+
+
+def _clinc(file: IO[str]) -> Iterator[str]:
+    for part in json.load(file).values():
+        for text, _ in part:
+            yield text
+
+
+def _sessions(file: IO[str]) -> Iterator[str]:
+    for line in file:
+        for turn in json.loads(line)["turns"]:
+            yield from _with_sentences(turn["content"])
+
+
+def _questions(file: IO[str]) -> Iterator[str]:
+    for question in json.load(file):
+        yield question["question"]
+
+
+def _passages(file: IO[str]) -> Iterator[str]:
+    for passage in json.load(file):
+        yield from _with_sentences(passage["text"])
