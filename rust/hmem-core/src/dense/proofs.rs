@@ -16,6 +16,7 @@ use crate::kernels::limits::{PerLane, PerRow, excesses};
 use crate::kernels::line::{LINE, Line};
 use crate::kernels::nibble::dot_codes;
 use crate::kernels::random::Random;
+use crate::kernels::rotation::Rotation;
 use crate::kernels::sign::BLOCK;
 use crate::kernels::tile::{self, LANES, Lanes};
 use crate::rows::Rows;
@@ -186,15 +187,19 @@ impl Trial {
     }
 }
 
-/// Holds all limits against float64 scores; every instruction set must give the same ones.
+/// Holds limits on rows of a kind against float64 scores.
 fn check(kind: &str, n: usize, d: usize, metric: Metric, seed: u64) {
-    let mut normal = Normal(Random::new(seed));
-    let data = rows(kind, n, d, metric, &mut normal);
+    let data = rows(kind, n, d, metric, &mut Normal(Random::new(seed)));
+    let cues = |trial: &Trial| cues(&trial.rows, &trial.codes, metric, &mut Normal(Random::new(!seed)));
+    hold(&format!("{kind}, seed {seed}"), &data, d, metric, cues);
+}
+
+/// Holds all limits against float64 scores; every instruction set must give the same ones.
+fn hold(kind: &str, data: &[f32], d: usize, metric: Metric, cues: impl Fn(&Trial) -> Vec<f32>) {
     let mut before = None;
     for isa in Isa::available() {
-        let trial = Trial::new(isa, &data, d, metric);
-        let mut normal = Normal(Random::new(!seed));
-        let queries = trial.queries(&cues(&trial.rows, &trial.codes, metric, &mut normal));
+        let trial = Trial::new(isa, data, d, metric);
+        let queries = trial.queries(&cues(&trial));
         let mut all_limits = Vec::new();
         for q in 0..queries.len() {
             let query = Query::new(metric, &queries, q);
@@ -203,8 +208,7 @@ fn check(kind: &str, n: usize, d: usize, metric: Metric, seed: u64) {
             let (tiled, tiled_upper, tiled_least) = trial.tiled(&query, &scores);
             let (of_signs, _) = trial.sieved(&query, true, &scores);
             for (row, (&score, &limit)) in scores.iter().zip(&fine).enumerate() {
-                let at =
-                    || format!("{kind}, {isa:?}, {metric:?}, width {d}, seed {seed}, row {row}, cue {q}");
+                let at = || format!("{kind}, {isa:?}, {metric:?}, width {d}, row {row}, cue {q}");
                 assert!(limit.lower <= score && score <= limit.upper, "{}: {score} in {limit:?}", at());
                 assert!(least[row] <= upper[row], "{}: {score} up to {} of {}", at(), least[row], upper[row]);
                 let Limit { lower, upper } = tiled[row];
@@ -239,6 +243,38 @@ fn scores_of_every_kind_lie_within_limits() {
     for kind in KINDS {
         for metric in [Metric::Cosine, Metric::Dot] {
             check(kind, MIN_ROWS + 1, 100, metric, 1);
+        }
+    }
+}
+
+#[test]
+fn scores_lie_within_limits_where_the_rounding_of_a_query_points_along_a_row() {
+    for d in [64, 100, 128] {
+        let rotation = Rotation::new(d);
+        let turn = |mut row: Vec<f32>| {
+            rotation.apply(Isa::Scalar, &mut row);
+            row
+        };
+        // Turned, it is one of these: the columns of the rotation.
+        let basis = |i| (0..d).map(|j| f32::from(u8::from(i == j))).collect();
+        let columns: Vec<Vec<f32>> = (0..d).map(|i| turn(basis(i))).collect();
+        let mut normal = Normal(Random::new(4));
+        let cue: Vec<f32> = (0..d).map(|_| normal.next() as f32).collect();
+        let turned = turn(cue.clone());
+        let largest = turned.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+        let mut data = Vec::new();
+        for levels in [127.0, 64.0, 16_319.0].into_iter().cycle().take(MIN_ROWS / 2) {
+            let unit = largest / levels;
+            let sign = |x: &f32| (x - (x / unit).round() * unit).signum();
+            let signs: Vec<f32> = turned.iter().map(sign).collect();
+            // Codes keep signs without any error, so that nothing but the query's rounding is left.
+            let row: Vec<f32> =
+                columns.iter().map(|c| c.iter().zip(&signs).map(|(c, s)| c * s).sum()).collect();
+            // And the opposite, so that the centre is zero.
+            data.extend(row.iter().copied().chain(row.iter().map(|x| -x)));
+        }
+        for metric in [Metric::Cosine, Metric::Dot] {
+            hold("rows along a query's rounding", &data, d, metric, |_| cue.clone());
         }
     }
 }
