@@ -2,7 +2,8 @@
 //!
 //! With the names of [`codes`](super::codes), an [`Aim`] holds `Rp` of one query and one segment, and rounds it as each
 //! kind of code wants it: to 8 bits for the upper halves of codes ([`Coarse`]), to about 15 for whole codes ([`Fine`]), to 5
-//! for signs ([`Signs`]), to 7 or 8 for whole codes where many queries come at once ([`Tiled`]). If `Rp = unit · z + r`, where `z` are those integers, then
+//! for signs ([`Signs`]), to 7 or 8 for whole codes where many queries come at once ([`Tiled`]). If `Rp = unit · z + r`,
+//! where `z` are those integers, then
 //!
 //! ```text
 //! y·Rp = (scale · code + e)·Rp = scale · unit · (code·z) + scale · code·r + e·Rp
@@ -23,8 +24,9 @@ use crate::kernels::rotation::Rotation;
 use crate::kernels::sign::Tables;
 use crate::kernels::tile;
 
-/// Deviations of an estimate from signs that a row may be off and still be found.
-const DEVIATIONS: f64 = 3.0;
+/// Deviations of an estimate from signs that a row may be off and still be found. With 3, copies of a row, about which
+/// signs are equally wrong, were missed together in one search of a thousand.
+const DEVIATIONS: f64 = 3.5;
 
 /// A query and a segment with codes.
 #[derive(Debug)]
@@ -107,7 +109,7 @@ impl<'a> Aim<'a> {
             gain,
             base,
             unit: query.unit(codes.exponent()),
-            dust: 2f64.powi(-44) * (codes.centre_norm() + codes.radius()) * query.size(),
+            dust: dust(centre.len()) * (codes.centre_norm() + codes.radius()) * query.size(),
         }
     }
 
@@ -131,10 +133,11 @@ impl<'a> Aim<'a> {
         (self.codes.radius() + self.codes.widest_error()) * 1.001
     }
 
-    /// Bound of what float32 rounds away in a sum of `gain · offset` and the product of a code.
-    fn rounding(&self) -> f64 {
-        let offset = f64::from(self.gain.abs()) * self.codes.centre_norm() * self.codes.radius();
-        2f64.powi(-21) * (offset + self.longest_code() * (self.length + self.off)) + self.dust
+    /// Bound of what is rounded away in a sum of `gain · offset`, where `offset` was rounded to float32, and the product of
+    /// a code: `offset_unit` and `code_unit` times their sizes, and dust.
+    fn rounding(&self, offset_unit: f64, code_unit: f64) -> f64 {
+        let offset = f64::from(self.gain.abs()) * self.codes.largest_offset();
+        offset_unit * offset + code_unit * self.longest_code() * (self.length + self.off) + self.dust
     }
 
     /// For the upper halves of codes.
@@ -148,7 +151,8 @@ impl<'a> Aim<'a> {
             gain: self.gain,
             reach: super::codes::rounded_up(self.length),
         };
-        let slack = self.longest_code() * left + self.rounding();
+        // Limits are computed in float32.
+        let slack = self.longest_code() * left + self.rounding(2f64.powi(-20), 2f64.powi(-20));
         (Coarse { query: steps(&integers), per_query }, self.scale(slack))
     }
 
@@ -186,13 +190,17 @@ impl<'a> Aim<'a> {
         let (integers, unit, left) = self.integers(largest);
         let upper: Vec<i32> = integers.iter().map(|z| (z + 64) >> 7).collect();
         let lower: Vec<i32> = integers.iter().zip(&upper).map(|(z, upper)| z - (upper << 7)).collect();
-        Fine { query: [steps(&upper), steps(&lower)], grain: self.grain(&integers, unit, left) }
+        // Their limits are computed in float64 …
+        let rounding = self.rounding(2f64.powi(-23), 2f64.powi(-48));
+        let grain = self.grain(&integers, unit, left, rounding);
+        Fine { query: [steps(&upper), steps(&lower)], grain }
     }
 
     /// For whole codes, among many queries.
     pub(crate) fn tiled(&self) -> (Tiled, Scale) {
         let (query, unit, left) = self.integers(tile::largest(self.isa));
-        let grain = self.grain(&query, unit, left);
+        // … and these first in float32.
+        let grain = self.grain(&query, unit, left, self.rounding(2f64.powi(-20), 2f64.powi(-20)));
         let per_query = PerQuery {
             times: 1,
             minus: grain.too_much,
@@ -203,11 +211,11 @@ impl<'a> Aim<'a> {
         (Tiled { query, grain, per_query }, self.scale(grain.slack))
     }
 
-    fn grain(&self, integers: &[i32], unit: f32, left: f64) -> Grain {
+    fn grain(&self, integers: &[i32], unit: f32, left: f64, rounding: f64) -> Grain {
         Grain {
             too_much: integers.iter().sum::<i32>().wrapping_mul(128),
             unit: unit.into(),
-            slack: self.longest_code() * left + self.rounding(),
+            slack: self.longest_code() * left + rounding,
         }
     }
 
@@ -226,6 +234,15 @@ impl<'a> Aim<'a> {
     fn scale(&self, slack: f64) -> Scale {
         Scale { base: self.base + slack, unit: self.unit }
     }
+}
+
+/// What float64 rounds away in a score, and in the middle of its limits, a unit of the lengths of row and query.
+///
+/// A sum of products runs in 8 lanes and rounds `width / 8 + 4` times. The score is one; `base` and `offset` are two more,
+/// but of the parts of a row in and across the centre. Some twenty single steps come on top.
+#[allow(clippy::cast_precision_loss, reason = "widths are far below 2^53")]
+fn dust(width: usize) -> f64 {
+    2f64.powi(-53) * (width / 4 + 40) as f64
 }
 
 /// From what the kernels compute to scores, and back.

@@ -36,7 +36,7 @@
 use super::normal::{Metric, NormalRows, power_of_two};
 use crate::kernels::isa::Isa;
 use crate::kernels::line::{LINE, Line};
-use crate::kernels::nibble::{MAX_WIDTH, Planes, STEP};
+use crate::kernels::nibble::{self, Planes, STEP};
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::quantise::{accumulate, centred, norms, rounded, squared_distance};
 use crate::kernels::rotation::Rotation;
@@ -48,8 +48,16 @@ pub const MIN_ROWS: usize = 256;
 /// Narrower rows are hardly longer than their codes.
 pub const MIN_DIM: usize = 64;
 
+/// Wider rows have sums that some kernel's integers cannot hold.
+pub const MAX_DIM: usize = sign::MAX_WIDTH;
+const _: () = assert!(MAX_DIM <= nibble::MAX_WIDTH);
+
 /// Rows on which is tried whether centring makes them shorter.
 const TRIED: usize = 256;
+
+/// A shorter centre is not worth having: the longest row has at least length 1. Dividing by its squared length could also
+/// overflow.
+const SHORTEST_CENTRE: f64 = 1e-6;
 
 /// The largest magnitude of a code.
 const LARGEST: f32 = 127.0;
@@ -66,7 +74,7 @@ impl Coder {
     /// For rows of this width.
     #[must_use]
     pub fn new(isa: Isa, dim: usize) -> Self {
-        let rotation = (MIN_DIM..=MAX_WIDTH).contains(&dim).then(|| Rotation::new(dim));
+        let rotation = (MIN_DIM..=MAX_DIM).contains(&dim).then(|| Rotation::new(dim));
         Self { isa, dim, rotation }
     }
 
@@ -163,6 +171,7 @@ pub struct Codes {
     centre_norm: f64,
     radius: f64,
     widest_error: f64,
+    largest_offset: f64,
     exponent: i32,
 }
 
@@ -173,7 +182,7 @@ impl Codes {
         let rotation = coder.rotation().filter(|_| rows.len() >= MIN_ROWS)?;
         let exponent = match metric {
             Metric::Cosine => 0,
-            Metric::Dot => rows.exponents().iter().copied().max().map_or(0, i32::from),
+            Metric::Dot => largest_exponent(rows),
         };
         let (n, d) = (rows.len(), rows.dim());
         let centre = centre(coder.isa, rows, metric, exponent);
@@ -189,6 +198,7 @@ impl Codes {
             centre_norm,
             radius: 0.0,
             widest_error: 0.0,
+            largest_offset: 0.0,
             exponent,
         };
         let mut encoder = Encoder {
@@ -259,6 +269,12 @@ impl Codes {
         self.widest_error
     }
 
+    /// The largest magnitude of all offsets.
+    #[must_use]
+    pub fn largest_offset(&self) -> f64 {
+        self.largest_offset
+    }
+
     /// Rows are in units of two to this power.
     #[must_use]
     pub fn exponent(&self) -> i32 {
@@ -280,6 +296,12 @@ impl Codes {
             + size_of_val(&*self.signs)
             + numbers.into_iter().map(|numbers| size_of_val(&**numbers)).sum::<usize>()
     }
+}
+
+/// Of all rows but those of zeros, so that in its units the longest row has at least length 1.
+fn largest_exponent(rows: &NormalRows) -> i32 {
+    let exponents = rows.exponents().iter().zip(rows.norms());
+    exponents.filter(|&(_, &norm)| norm > 0.0).map(|(&exponent, _)| exponent.into()).max().unwrap_or(0)
 }
 
 /// What a stored row is to be multiplied with.
@@ -311,7 +333,7 @@ fn centre(isa: Isa, rows: &NormalRows, metric: Metric, exponent: i32) -> Vec<f32
     };
     let tried = (0..n).step_by(n.div_ceil(TRIED));
     let gain: f64 = tried.map(|row| length(row, &none) - length(row, &mean)).sum();
-    if gain > 0.0 { mean } else { none }
+    if gain > 0.0 && norms(isa, &mean).squares.sqrt() >= SHORTEST_CENTRE { mean } else { none }
 }
 
 /// Working memory for one row at a time.
@@ -368,6 +390,7 @@ impl Encoder<'_> {
         self.factor.push(sign_factor as f32);
         self.spread.push(spread as f32);
         codes.radius = codes.radius.max(length * (1.0 + 2f64.powi(-20)));
+        codes.largest_offset = codes.largest_offset.max(offset.abs());
         codes.widest_error = codes.widest_error.max(errors[0].max(errors[1]).into());
     }
 

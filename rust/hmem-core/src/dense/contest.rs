@@ -1,8 +1,8 @@
 //! Who may still be among the best.
 //!
 //! Rows come with limits of their scores. The `k`-th largest lower limit is a score that `k` rows reach: the *floor*. A row
-//! whose upper limit is below it is out; the others are scored exactly in the end, the most promising first, until none
-//! that is left can enter.
+//! whose upper limit is below it is out; the others are scored exactly in the end: the most promising `k`, and then all
+//! that can still enter.
 
 use super::query::Limit;
 use crate::kernels::select::TopK;
@@ -72,16 +72,27 @@ impl Contest {
     /// The best `k`, best first, with their exact scores. `soon` is told which row's score will be wanted a little later.
     pub(crate) fn decide(mut self, soon: impl Fn(usize), exact: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
         self.prune();
-        self.left.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        if self.k < self.left.len() {
+            self.left.select_nth_unstable_by(self.k, |a, b| b.0.total_cmp(&a.0));
+        }
         let mut best = TopK::new(self.k);
-        for (i, &(upper, position)) in self.left.iter().enumerate() {
-            if let Some(&(_, later)) = self.left.get(i + AHEAD) {
-                soon(later);
+        let mut score = |left: &[(f64, usize)]| {
+            for (i, &(upper, position)) in left.iter().enumerate() {
+                if let Some(&(_, later)) = left.get(i + AHEAD) {
+                    soon(later);
+                }
+                if best.threshold().is_none_or(|threshold| upper >= threshold) {
+                    best.push(exact(position), position);
+                }
             }
-            if best.threshold().is_some_and(|threshold| upper < threshold) {
-                break;
-            }
-            best.push(exact(position), position);
+            best.threshold()
+        };
+        let mut others = self.left.split_off(self.k.min(self.left.len()));
+        if let Some(threshold) = score(&self.left) {
+            // The others in the order in which they lie in memory, since all of them may be left.
+            others.retain(|&(upper, _)| upper >= threshold);
+            others.sort_unstable_by_key(|&(_, position)| position);
+            score(&others);
         }
         best.into_sorted()
     }

@@ -11,6 +11,8 @@ pub(crate) mod contest;
 mod floats;
 pub mod index;
 pub mod normal;
+#[cfg(test)]
+mod proofs;
 pub(crate) mod query;
 pub mod scan;
 pub mod segment;

@@ -13,7 +13,8 @@ const LANES: usize = 8;
 const ROUNDER: f32 = 12_582_912.0;
 
 per_isa! {
-    /// `out = row · factor - centre`, rounded to float32; returns `‖out‖²` and `out · centre`.
+    /// `out = row · factor - centre`, rounded to float32; returns `‖out‖²`, and `(row · factor - centre) · centre` of the
+    /// unrounded difference.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -74,20 +75,22 @@ fn centred_row(row: &[f32], factor: f64, centre: &[f32], out: &mut [f32]) -> (f6
     let d = out.len();
     let (row, centre) = (&row[..d], &centre[..d]);
     let (mut squares, mut products) = ([0f64; LANES], [0f64; LANES]);
-    for i in 0..d {
-        out[i] = (f64::from(row[i]) * factor - f64::from(centre[i])) as f32;
-    }
-    let (steps, tail) = out.as_chunks::<LANES>();
-    let (centres, centre_tail) = centre.as_chunks::<LANES>();
-    for (step, centre) in steps.iter().zip(centres) {
+    let mut take = |j: usize, x: f32, c: f32, out: &mut f32| {
+        let difference = f64::from(x) * factor - f64::from(c);
+        *out = difference as f32;
+        squares[j] += f64::from(*out) * f64::from(*out);
+        products[j] += difference * f64::from(c);
+    };
+    let (steps, tail) = out.as_chunks_mut::<LANES>();
+    let (of_row, row_tail) = row.as_chunks::<LANES>();
+    let (of_centre, centre_tail) = centre.as_chunks::<LANES>();
+    for ((step, row), centre) in steps.iter_mut().zip(of_row).zip(of_centre) {
         for j in 0..LANES {
-            squares[j] += f64::from(step[j]) * f64::from(step[j]);
-            products[j] += f64::from(step[j]) * f64::from(centre[j]);
+            take(j, row[j], centre[j], &mut step[j]);
         }
     }
-    for (j, (&x, &c)) in tail.iter().zip(centre_tail).enumerate() {
-        squares[j] += f64::from(x) * f64::from(x);
-        products[j] += f64::from(x) * f64::from(c);
+    for (j, ((out, &x), &c)) in tail.iter_mut().zip(row_tail).zip(centre_tail).enumerate() {
+        take(j, x, c, out);
     }
     (halved(squares), halved(products))
 }

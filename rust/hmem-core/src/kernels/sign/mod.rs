@@ -33,6 +33,9 @@ pub const BLOCK: usize = 64;
 /// Numbers of a row that share a line.
 pub const PER_LINE: usize = 8;
 
+/// Widest row: that many ones fit 16 bits.
+pub const MAX_WIDTH: usize = 65_535;
+
 /// What the lower and the upper four bits of a byte stand for.
 pub type Table = [[u8; 16]; 2];
 
@@ -47,7 +50,7 @@ impl Tables {
     /// The largest magnitude that a query `width` numbers wide may have: sixteen of them fit a byte, all of them two.
     #[must_use]
     pub fn largest(width: usize) -> i32 {
-        i32::try_from(15.min(65_535 / width.max(1))).unwrap_or(15)
+        i32::try_from(15.min(MAX_WIDTH / width.max(1))).unwrap_or(15)
     }
 
     /// For a query of numbers no larger than [`largest`](Self::largest).
