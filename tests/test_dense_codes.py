@@ -202,6 +202,17 @@ def test_recall_on_many_rows(metric, spread):
     assert recall(rows[100:], rows[:100], metric) >= 0.999
 
 
+def test_copies_of_a_row_are_not_ruled_out_together():
+    """Signs are equally wrong about equal rows: where they are, an answer would be empty."""
+    rng = np.random.default_rng(6)
+    topics = rng.standard_normal((100, 384), dtype=np.float32)
+    cues = np.float32(0.6) * topics[rng.integers(100, size=4000)] + rng.standard_normal((4000, 384), dtype=np.float32)
+    index = filled(np.tile(topics, (80, 1)), "dot")
+    exact, nearly = index.search(cues, 20), index.search(cues, 20, exact=False)
+    assert (nearly.ids >= 0).all()
+    assert (nearly.scores >= exact.scores[:, -1:]).mean() >= 0.9999
+
+
 @pytest.mark.parametrize("name", ["one-hot", "identical", "all scores equal and negative"])
 @pytest.mark.parametrize("metric", METRICS)
 def test_where_signs_tell_nothing_the_answer_is_exact(name, metric):

@@ -237,7 +237,13 @@ impl Search<'_> {
             for aimed in aimed {
                 let sieved = self.sieve(aimed, depth, &mut scratch);
                 if contest.floor() == f64::NEG_INFINITY {
-                    contest.raise(self.first_floor(&sieved));
+                    let floor = self.first_floor(&sieved);
+                    contest.raise(floor);
+                    // `k` rows reach it for certain. If fewer do by their signs, signs are wrong about some.
+                    let certain = if floor > f64::NEG_INFINITY { self.wish.k } else { 0 };
+                    if depth == Depth::Signs && sieved.count_reaching(floor) < certain {
+                        return None;
+                    }
                 }
                 self.sweep(&sieved, depth, &mut contest, &mut compared)?;
             }
