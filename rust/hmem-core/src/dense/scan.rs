@@ -237,18 +237,15 @@ impl Search<'_> {
             for aimed in aimed {
                 let sieved = self.sieve(aimed, depth, &mut scratch);
                 if contest.floor() == f64::NEG_INFINITY {
-                    let floor = self.first_floor(&sieved);
-                    contest.raise(floor);
-                    // `k` rows reach it for certain. If fewer do by their signs, signs are wrong about some.
-                    let certain = if floor > f64::NEG_INFINITY { self.wish.k } else { 0 };
-                    if depth == Depth::Signs && sieved.count_reaching(floor) < certain {
-                        return None;
-                    }
+                    contest.raise(self.first_floor(&sieved));
                 }
                 self.sweep(&sieved, depth, &mut contest, &mut compared)?;
             }
         }
-        Some(contest)
+        // `k` rows reach the floor for certain. Where fewer came through, signs were wrong about some: about copies of one
+        // row, for example, they are wrong together.
+        let certain = if contest.floor() > f64::NEG_INFINITY { self.wish.k } else { 0 };
+        (depth != Depth::Signs || contest.left().count() >= certain).then_some(contest)
     }
 
     /// Limits of all rows of a segment.
