@@ -52,6 +52,10 @@ impl Contest {
         if limit.upper < self.floor {
             return;
         }
+        if self.left.len() == self.left.capacity() {
+            // Cheaper than more memory, and most are out by now.
+            self.prune();
+        }
         self.left.push((limit.upper, position));
         if limit.lower > self.floor {
             self.lower.push(limit.lower, position);

@@ -143,7 +143,8 @@ impl Search<'_> {
 
     fn answer_together(&self, queries: &[Query<'_>], answers: &mut [Vec<Hit>]) {
         let mut contests: Vec<Contest> = queries.iter().map(|_| Contest::new(self.wish.k)).collect();
-        let mut given_up = vec![false; queries.len()];
+        // What `k` rows are believed to reach; ∞ for a query that is given up.
+        let mut guesses = vec![f64::NEG_INFINITY; queries.len()];
         let mut first = 0;
         for part in self.parts {
             if let Some((rotation, codes)) = part.segment.codes() {
@@ -151,10 +152,12 @@ impl Search<'_> {
                 let aimed: Vec<_> = queries.iter().map(aim).collect();
                 let mut own: Vec<Contest> = contests.iter().map(Contest::successor).collect();
                 for q in batch::scan(self.isa, codes, part.rows, &aimed, &mut own) {
-                    given_up[q] = true;
+                    guesses[q] = f64::INFINITY;
                 }
-                for ((aimed, own), contest) in aimed.iter().zip(own).zip(&mut contests) {
-                    contest.raise(own.floor());
+                for (((aimed, own), contest), guess) in
+                    aimed.iter().zip(own).zip(&mut contests).zip(&mut guesses)
+                {
+                    *guess = guess.max(own.floor());
                     let mut chosen: Vec<u32> = own.left().map(row_number).collect();
                     self.compare(&aimed.aim, &aimed.aim.fine(), &mut chosen, |limit, row| {
                         contest.enter(limit, first + row);
@@ -167,9 +170,12 @@ impl Search<'_> {
             }
             first += part.segment.n_rows();
         }
-        for (((query, contest), given_up), answer) in queries.iter().zip(contests).zip(given_up).zip(answers)
-        {
-            *answer = if given_up { self.answer(query) } else { self.decide(query, contest) };
+        for (((query, contest), guess), answer) in queries.iter().zip(contests).zip(guesses).zip(answers) {
+            *answer = self.decide(query, contest);
+            let reached = answer.get(self.wish.k - 1).map_or(f64::NEG_INFINITY, |hit| hit.score);
+            if reached < guess {
+                *answer = self.answer(query);
+            }
         }
     }
 
