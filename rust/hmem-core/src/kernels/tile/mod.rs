@@ -1,7 +1,7 @@
 //! Inner products of many rows of 8-bit codes with many queries of 8-bit numbers, in integers.
 //!
 //! One query at a time waits for memory. With many, each number that was fetched is used many times, and only the
-//! arithmetic units set the limit: a tile of some rows and 64 queries is computed in registers.
+//! arithmetic units set the limit: a tile of some rows and 16 to 64 queries is computed in registers.
 //!
 //! # Layout
 //!
