@@ -2,8 +2,8 @@
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use hmem_core::kernels::limits::{self, PerQuery, PerRow, PerSignQuery, PerSignRow};
-use hmem_core::kernels::line::{Line, SignedLine};
+use hmem_core::kernels::limits::{self, PerLane, PerQuery, PerRow, PerSignQuery, PerSignRow};
+use hmem_core::kernels::line::{LINE, Line, SignedLine};
 use hmem_core::kernels::nibble::{self, Planes, STEP, Step};
 use hmem_core::kernels::random::Random;
 use hmem_core::kernels::rotation::Rotation;
@@ -77,6 +77,43 @@ fn tile_sums(bencher: Bencher<'_, '_>, case: &Case) {
             tile::sums(case.isa, black_box(&rows), 2 * STEPS, black_box(&lanes), black_box(&mut out));
         },
     );
+}
+
+/// As compiled for every CPU.
+#[divan::bench]
+fn tile_unpack(bencher: Bencher<'_, '_>) {
+    let n = crate::ROWS[0];
+    let (high, low) = (lines(n * STEPS), lines(n * STEPS));
+    let planes = Planes { high: &high, low: &low, steps: STEPS };
+    // A search unpacks a block at a time into lines that stay in the cache.
+    let mut out = vec![Line::ZERO; BLOCK * 2 * STEPS];
+    bencher.counter(BytesCount::new(n * 2 * STEPS * LINE)).bench_local(|| {
+        for start in (0..n).step_by(BLOCK) {
+            let rows = start..n.min(start + BLOCK);
+            let out = &mut out[..rows.len() * 2 * STEPS];
+            tile::unpack(black_box(planes), rows, black_box(out));
+        }
+    });
+}
+
+#[divan::bench(args = crate::small())]
+fn excesses(bencher: Bencher<'_, '_>, case: &Case) {
+    let [offset, scale, error] = [0.5f32, 0.01, 0.1].map(|x| vec![x; BLOCK]);
+    let rows = PerRow { offset: &offset, scale: &scale, error: &error };
+    let queries = PerLane { unit: [1e-3; BLOCK], gain: [0.3; BLOCK], floor: [0.1; BLOCK], ..PerLane::NONE };
+    let (sums, mut out) = (vec![1234i32; BLOCK * BLOCK], vec![[0f32; BLOCK]; BLOCK]);
+    bencher.counter(ItemsCount::new(case.rows / BLOCK * BLOCK * BLOCK)).bench_local(|| {
+        for _ in 0..case.rows / BLOCK {
+            limits::excesses(
+                case.isa,
+                black_box(&sums),
+                BLOCK,
+                rows,
+                black_box(&queries),
+                black_box(&mut out),
+            );
+        }
+    });
 }
 
 #[divan::bench(args = crate::scans())]

@@ -246,10 +246,10 @@ mod tests {
     #[test]
     fn a_forged_proof_is_caught_before_a_kernel_runs() {
         use crate::kernels::limits::{PerQuery, PerRow, reaching, upper_limits_of_dots};
-        use crate::kernels::{dot, nibble, sign};
+        use crate::kernels::{dot, nibble, sign, tile};
         use crate::rows::Rows;
 
-        let kernels: [fn(Isa); 6] = [
+        let kernels: [fn(Isa); 7] = [
             |isa| dot::dot_rows(isa, Rows::new(&[], 0, 0).unwrap(), &[], &mut []),
             |isa| nibble::dot_rows(isa, &[], &[], &mut []),
             |isa| {
@@ -257,6 +257,7 @@ mod tests {
                 nibble::dot_codes(isa, planes, &[], [&[], &[]], &mut []);
             },
             |isa| sign::sums(isa, &[], &sign::Tables::new(&[]), &mut []),
+            |isa| tile::sums(isa, &[], 0, &[tile::Lanes::new(&[] as &[Vec<i32>], 0)], &mut []),
             |isa| {
                 let rows = PerRow { offset: &[], scale: &[], error: &[] };
                 let query = PerQuery { times: 1, minus: 0, unit: 1.0, gain: 1.0, reach: 1.0 };

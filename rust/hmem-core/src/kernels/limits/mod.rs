@@ -156,18 +156,37 @@ fn all_excesses(sums: &[i32], width: usize, rows: PerRow<'_>, queries: &PerLane,
     let (offset, scale, error) =
         (&rows.offset[..out.len()], &rows.scale[..out.len()], &rows.error[..out.len()]);
     assert!(width <= BLOCK && sums.len() == out.len() * width, "one sum a row and query");
-    for (row, (out, sums)) in out.iter_mut().zip(sums.chunks_exact(width.max(1))).enumerate() {
-        let mut wide = [0; BLOCK];
-        wide[..width].copy_from_slice(sums);
-        for i in 0..BLOCK {
-            let sum = wide[i].wrapping_sub(queries.minus[i]);
-            let estimate = queries.gain[i] * offset[row] + scale[row] * (queries.unit[i] * sum as f32);
-            out[i] = estimate + queries.reach[i] * error[row] - queries.floor[i];
+    // 16 queries and all rows at a time: what belongs to a query stays in registers.
+    for part in 0..BLOCK / LANES {
+        let (minus, unit) = (lanes(&queries.minus, part), lanes(&queries.unit, part));
+        let (gain, reach) = (lanes(&queries.gain, part), lanes(&queries.reach, part));
+        let floor = lanes(&queries.floor, part);
+        for (row, out) in out.iter_mut().enumerate() {
+            let sums = &sums[row * width..][..width];
+            let sums = sums.get(part * LANES..).unwrap_or_default();
+            let sums = sums.first_chunk().copied().unwrap_or_else(|| padded(sums));
+            let out = &mut out.as_chunks_mut::<LANES>().0[part];
+            for i in 0..LANES {
+                let sum = sums[i].wrapping_sub(minus[i]);
+                let estimate = gain[i] * offset[row] + scale[row] * (unit[i] * sum as f32);
+                out[i] = estimate + reach[i] * error[row] - floor[i];
+            }
         }
     }
 }
 
-/// Maxima that are taken side by side.
+#[inline(always)]
+fn lanes<T: Copy>(all: &[T; BLOCK], part: usize) -> [T; LANES] {
+    all.as_chunks().0[part]
+}
+
+fn padded(sums: &[i32]) -> [i32; LANES] {
+    let mut wide = [0; LANES];
+    wide[..sums.len()].copy_from_slice(sums);
+    wide
+}
+
+/// What is computed side by side.
 const LANES: usize = 16;
 
 #[inline(always)]
@@ -279,8 +298,12 @@ pub mod checks {
                         &mut limits[1],
                         &mut largest[1],
                     );
-                    let mut excess = vec![[f32::NAN; BLOCK]; n];
-                    excesses(isa, &dots, 1, rows, &lanes, &mut excess);
+                    let excess = [0, 1, 16, 33, 48, BLOCK].map(|width| {
+                        let mut excess = vec![[f32::NAN; BLOCK]; n];
+                        let sums: Vec<i32> = dots.iter().copied().cycle().take(n * width).collect();
+                        excesses(isa, &sums, width, rows, &lanes, &mut excess);
+                        excess.concat()
+                    });
                     let all = limits.concat().into_iter().chain(largest.concat()).chain(excess.concat());
                     all.map(f32::to_bits).collect::<Vec<_>>()
                 };
@@ -346,6 +369,32 @@ mod tests {
     fn every_variant_gives_the_bits_of_the_definition() {
         for isa in Isa::available() {
             checks::same_limits(isa);
+        }
+    }
+
+    #[test]
+    fn excesses_are_those_of_each_row_and_query() {
+        let (offset, scale, error) = ([0.5, -0.25, 0.0], [2.0, 1.0, 0.5], [0.25, 0.5, 1.0]);
+        let rows = PerRow { offset: &offset, scale: &scale, error: &error };
+        let mut queries = PerLane::NONE;
+        for (q, step) in (0..BLOCK).zip(0u8..) {
+            queries.minus[q] = i32::from(step);
+            (queries.unit[q], queries.gain[q]) = (0.5, f32::from(step));
+            (queries.reach[q], queries.floor[q]) = (f32::from(step) / 4.0, 3.0);
+        }
+        for (isa, width) in Isa::available().into_iter().flat_map(|isa| (0..=BLOCK).map(move |w| (isa, w))) {
+            let sums: Vec<i32> = (0..).step_by(7).take(3 * width).collect();
+            let mut out = [[f32::NAN; BLOCK]; 3];
+            excesses(isa, &sums, width, rows, &queries, &mut out);
+            for (row, out) in out.iter().enumerate() {
+                for (q, &got) in out.iter().enumerate() {
+                    let sum = if q < width { sums[row * width + q] } else { 0 };
+                    // Few bits: nothing is rounded.
+                    let estimate =
+                        queries.gain[q] * offset[row] + scale[row] * 0.5 * (sum - queries.minus[q]) as f32;
+                    assert_eq!(got, estimate + queries.reach[q] * error[row] - 3.0, "{isa:?}, {width}");
+                }
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Inner products of many rows of 8-bit codes with many queries of 8-bit numbers, in integers.
 //!
 //! One query at a time waits for memory. With many, each number that was fetched is used many times, and only the
-//! arithmetic units set the limit: a tile of some rows and 64 queries is computed in registers.
+//! arithmetic units set the limit: a tile of some rows and 16 to 64 queries is computed in registers.
 //!
 //! # Layout
 //!
@@ -15,7 +15,11 @@
 //! [`MAX_WIDTH`](super::nibble::MAX_WIDTH) wide fit 32 bits. Every variant gives the same numbers.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod scalar;
 
 use super::isa::Isa;
@@ -96,11 +100,17 @@ pub fn sums(isa: Isa, rows: &[Line], lines_per_row: usize, queries: &[Lanes], ou
     assert_eq!(out.len(), n * queries.len() * LANES, "one place a row and query");
     isa.assert_present();
     match isa {
+        Isa::Scalar => scalar::sums(rows, lines_per_row, queries, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::sums(proof, rows, lines_per_row, queries, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => match proof.vnni() {
             Some(vnni) => avx512::sums(vnni, rows, lines_per_row, queries, out),
-            None => scalar::sums(rows, lines_per_row, queries, out),
+            None => avx2::sums(proof.avx2(), rows, lines_per_row, queries, out),
         },
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::sums(proof, rows, lines_per_row, queries, out),
+        #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
         _ => scalar::sums(rows, lines_per_row, queries, out),
     }
 }
@@ -119,17 +129,21 @@ pub mod checks {
         let mut random = Random::new(4);
         for lines in steps.map(|steps| 2 * steps) {
             for (groups, n) in (1..=GROUPS).flat_map(|groups| [0, 1, 5, 6, 7, 13].map(|n| (groups, n))) {
-                let mut lanes = |extreme: bool| {
-                    let mut number =
-                        || if extreme { largest(isa) } else { i32::from(random.next_i8(largest(isa))) };
-                    let queries: Vec<Vec<i32>> =
-                        (0..LANES).map(|_| (0..lines * LINE).map(|_| number()).collect()).collect();
+                let mut lanes = || {
+                    let mut number = || i32::from(random.next_i8(largest(isa)));
+                    let queries =
+                        [(); LANES].map(|()| (0..lines * LINE).map(|_| number()).collect::<Vec<_>>());
                     Lanes::new(&queries, lines * LINE)
                 };
-                let (queries, extreme): (Vec<_>, Vec<_>) =
-                    (0..groups).map(|_| (lanes(false), lanes(true))).unzip();
+                let queries: Vec<_> = (0..groups).map(|_| lanes()).collect();
                 let rows: Vec<Line> = (0..n * lines).map(|_| Line(random.next_bytes())).collect();
-                for (rows, queries) in [(rows, queries), (vec![Line([255; LINE]); n * lines], extreme)] {
+                // Every other query is as low as it can be, and every other row.
+                let signs = [(); LANES / 2].map(|()| [largest(isa), -largest(isa)]);
+                let ends = signs.as_flattened().iter().map(|&q| vec![q; lines * LINE]).collect::<Vec<_>>();
+                let ends = vec![Lanes::new(&ends, lines * LINE); groups];
+                let full: Vec<Line> =
+                    (0..n).flat_map(|row| vec![Line([[255, 0][row % 2]; LINE]); lines]).collect();
+                for (rows, queries) in [(rows, queries), (full, ends)] {
                     let (mut got, mut wanted) = (vec![1; n * groups * LANES], vec![2; n * groups * LANES]);
                     sums(isa, &rows, lines, &queries, &mut got);
                     scalar::sums(&rows, lines, &queries, &mut wanted);
