@@ -54,13 +54,19 @@ impl Contest {
         }
     }
 
-    /// The best `k`, best first, with their exact scores. `soon` is told which row's score will be wanted a little later.
-    pub(crate) fn decide(mut self, soon: impl Fn(usize), exact: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
+    /// Upper limits and positions of those that are not out, best first; for whoever decides otherwise than by position.
+    pub(crate) fn into_left(mut self) -> Vec<(f64, usize)> {
         self.left.retain(|&(upper, _)| upper >= self.floor);
         self.left.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        self.left
+    }
+
+    /// The best `k`, best first, with their exact scores. `soon` is told which row's score will be wanted a little later.
+    pub(crate) fn decide(self, soon: impl Fn(usize), exact: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
         let mut best = TopK::new(self.k);
-        for (i, &(upper, position)) in self.left.iter().enumerate() {
-            if let Some(&(_, later)) = self.left.get(i + AHEAD) {
+        let left = self.into_left();
+        for (i, &(upper, position)) in left.iter().enumerate() {
+            if let Some(&(_, later)) = left.get(i + AHEAD) {
                 soon(later);
             }
             if best.threshold().is_some_and(|threshold| upper < threshold) {

@@ -4,7 +4,7 @@
 //! (a query as rows and codes want it), `sieve`, `floats` and `contest` (who may be among the best), [`scan`] (how a query
 //! is answered), [`segment`] and [`index`] (what users hold).
 
-mod aim;
+pub(crate) mod aim;
 pub mod codes;
 pub(crate) mod contest;
 mod floats;
@@ -13,7 +13,7 @@ pub mod normal;
 pub(crate) mod query;
 pub mod scan;
 pub mod segment;
-mod sieve;
+pub(crate) mod sieve;
 
 pub use codes::Coder;
 pub use index::{DenseIndex, Neighbours};

@@ -1,6 +1,6 @@
 //! From integer sums to limits of scores, and which of them reach a floor.
 //!
-//! * [`upper_limits`]: float32, each operation rounded once, in the order in which it is written; same bits everywhere.
+//! * [`upper_limits`] and [`widened_limits`]: float32, each operation rounded once, in the order in which it is written; same bits everywhere.
 //! * [`reaching`]: comparisons only.
 
 use super::isa::Isa;
@@ -70,6 +70,28 @@ per_isa! {
     /// If the lengths differ.
     pub fn upper_limits_of_signs(sums: &[u16], rows: PerRow<'_>, query: PerQuery, out: &mut [f32], largest: &mut [f32])
         -> () = upper_limits;
+}
+
+per_isa! {
+    /// `limits + times·logs`, each product and each sum rounded once, and the largest of each [`BLOCK`].
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn widened_limits(limits: &[f32], logs: &[f32], times: f32, out: &mut [f32], largest: &mut [f32])
+        -> () = widened;
+}
+
+#[inline(always)]
+fn widened(limits: &[f32], logs: &[f32], times: f32, out: &mut [f32], largest: &mut [f32]) {
+    let n = out.len();
+    assert_eq!(largest.len(), n.div_ceil(BLOCK), "one a block");
+    let (limits, logs) = (&limits[..n], &logs[..n]);
+    for i in 0..n {
+        out[i] = limits[i] + times * logs[i];
+    }
+    for (largest, limits) in largest.iter_mut().zip(out.chunks(BLOCK)) {
+        *largest = largest_of(limits);
+    }
 }
 
 /// Maxima that are taken side by side.
@@ -170,6 +192,14 @@ mod tests {
                 let mut largest = vec![f32::NAN; sums.len().div_ceil(BLOCK)];
                 upper_limits_of_dots(isa, &sums, rows, query, &mut limits, &mut largest);
                 prop_assert_eq!(&limits, &wanted);
+                let (mut wide, mut widest) = (limits.clone(), largest.clone());
+                widened_limits(isa, &limits, &scale, 0.7, &mut wide, &mut widest);
+                for (i, wide) in wide.iter().enumerate() {
+                    prop_assert_eq!(*wide, limits[i] + 0.7 * scale[i]);
+                }
+                for (block, widest) in wide.chunks(BLOCK).zip(widest) {
+                    prop_assert_eq!(widest, block.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+                }
                 for (block, largest) in wanted.chunks(BLOCK).zip(largest) {
                     prop_assert_eq!(largest, block.iter().copied().fold(f32::NEG_INFINITY, f32::max));
                     prop_assert_eq!(reaching(isa, block, floor), bits(block, floor));
