@@ -5,6 +5,9 @@ The hashing encoder stands in for a model, so that the memory is timed and not t
 
 from __future__ import annotations
 
+import zlib
+
+import numpy as np
 import pytest
 
 from hmem_fast.memory import Memory
@@ -44,6 +47,37 @@ def test_recall_of_a_ready_vector(benchmark, memory, texts):
 
     vector = HashingEncoder().encode([texts[777]])[0]
     assert benchmark(memory.recall, vector, k=10)[0].text == texts[777]
+
+
+class Clustered:
+    """Vectors that lie as those of sentences do: around topics, around texts within a topic; one text, one vector."""
+
+    dim = 384
+    space_id = "clustered"
+    producer = "clustered"
+
+    def encode(self, texts):
+        """Give unit vectors."""
+        rows = []
+        for text in texts:
+            centre, own = (np.random.default_rng(zlib.crc32(part.encode())) for part in (text[:7], text))
+            rows.append(centre.standard_normal(self.dim) + 1.2 * own.standard_normal(self.dim) + 0.3)
+        vectors = np.array(rows, dtype=np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def memory_of_many_keys(texts):
+    """20,000 memories with three keys each, and a ready question."""
+    with Memory.open(":memory:", encoder=Clustered()) as memory:
+        memory.store_many({**item, "cues": [f"{item['text']}?", f"{item['text']}!"]} for item in items(texts, 20_000))
+        assert memory.info().keys >= 60_000
+        yield memory
+
+
+def test_recall_of_many_keys(benchmark, memory_of_many_keys, texts):
+    vector = Clustered().encode([texts[777]])[0]
+    assert benchmark(memory_of_many_keys.recall, vector, k=10)[0].text == texts[777]
 
 
 def test_store_one_more(benchmark, memory, texts):

@@ -57,6 +57,7 @@ class Scored:
     """All scores of all memories by the definitions, in plain Python."""
 
     def __init__(self, memories, vector, terms, beta=BETA, b=0.5):
+        self.dim = 0 if vector is None else len(vector)
         self.cosines = {
             i: float64_scores(keys, vector, "cosine") if vector is not None and len(keys) else np.zeros(0)
             for i, (keys, _) in memories.items()
@@ -75,8 +76,10 @@ class Scored:
         dtypes = [array.dtype for array in found[:5]]
         assert dtypes == [np.int64, np.float64, np.float64, np.int64, np.float64]
         assert len({array.shape for array in found[:5]}) == 1
-        assert found.energy_mean == pytest.approx(self.energy_moments[0], rel=1e-9, abs=1e-12)
-        assert found.energy_deviation == pytest.approx(self.energy_moments[1], rel=1e-6, abs=1e-7)
+        # Keys of 64 and more are rounded to 8 bits for the moments, narrow ones are multiplied in float32.
+        near = 1e-3 if self.dim >= 64 else 1e-6
+        assert found.energy_mean == pytest.approx(self.energy_moments[0], abs=near)
+        assert found.energy_deviation == pytest.approx(self.energy_moments[1], abs=near)
         assert found.bm25_mean == pytest.approx(self.bm25_moments[0], rel=1e-12)
         assert found.bm25_deviation == pytest.approx(self.bm25_moments[1], rel=1e-9, abs=1e-7)
         for i, e, w, key, score in zip(*(array.tolist() for array in found[:5]), strict=True):
@@ -184,25 +187,39 @@ def many(seed, n=3000, dim=24):
     }
 
 
+@pytest.mark.parametrize("dim", [24, 96])
 @pytest.mark.parametrize("beta", [0.5, 20.0, math.inf])
-def test_many_memories_with_a_sample_for_the_moments(beta):
-    memories = many(0)
-    index = TraceIndex(24, beta=beta)
+def test_many_memories_with_a_sample_for_the_moments(beta, dim):
+    memories = many(0, dim=dim)
+    index = TraceIndex(dim, beta=beta)
     for start in range(0, 3000, 250):
         put(index, dict(list(memories.items())[start : start + 250]))
     gone = list(memories)[::7]
     index.remove(gone)
     held = {i: m for i, m in memories.items() if i not in set(gone)}
-    vector = np.random.default_rng(1).standard_normal(24).astype(np.float32)
+    vector = np.random.default_rng(1).standard_normal(dim).astype(np.float32)
     everything = index.candidates(vector, ["appl", "fig"], n=10**6)
     Scored(held, vector, ["appl", "fig"], beta).check(everything)
-    rebuilt = built(dict(sorted(held.items())), 24, beta=beta)
+    rebuilt = built(dict(sorted(held.items())), dim, beta=beta)
     allowed = list(held)[100:1500]
     for n in (1, 20, 200):
         for ids in (None, allowed):
             found = index.candidates(vector, ["appl", "fig"], n=n, allowed=ids)
             assert found.ids.tolist() == chosen(everything, n, None if ids is None else set(ids))
             assert bits(found) == bits(rebuilt.candidates(vector, ["appl", "fig"], n=n, allowed=ids))
+
+
+def test_the_sample_moves_on_where_its_first_memories_are_gone():
+    memories = many(1, dim=64)
+    index = built(memories, 64)
+    with_keys = sorted((i for i, (keys, _) in memories.items() if len(keys)), key=splitmix64)
+    gone = set(with_keys[:1200])
+    index.remove(sorted(gone))
+    held = {i: m for i, m in memories.items() if i not in gone}
+    vector = np.random.default_rng(1).standard_normal(64).astype(np.float32)
+    found = index.candidates(vector, None, n=10**6)
+    Scored(held, vector, None).check(found)
+    assert bits(found) == bits(built(dict(sorted(held.items())), 64).candidates(vector, None, n=10**6))
 
 
 @pytest.mark.parametrize(("keys", "beta"), [(1, math.inf), (1, 20.0), (3, math.inf), (3, 20.0)])

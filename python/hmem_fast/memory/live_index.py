@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmem_fast.core import TraceIndex
 from hmem_fast.memory import turn_table
@@ -13,7 +15,7 @@ from hmem_fast.memory.keys import KeyRecipe, with_speaker
 from hmem_fast.memory.name import Participants
 from hmem_fast.store import TraceStore
 from hmem_fast.store.record import load_vector
-from hmem_fast.types import FloatArray
+from hmem_fast.types import FloatArray, IdArray
 
 __all__ = ["LiveIndex"]
 
@@ -51,9 +53,12 @@ class LiveIndex:
         """The last change that is in the index."""
         return self._change_seq
 
-    def speaker_of(self, memory_id: int) -> str | None:
-        """Who said a memory."""
-        return self._speaker_of.get(memory_id)
+    def spoken_by(self, memory_ids: IdArray, names: Collection[str]) -> NDArray[np.float64]:
+        """Say for each memory whether one of these participants said it: 1 or 0."""
+        if not names:
+            return np.zeros(len(memory_ids))
+        speaker_of = self._speaker_of.get
+        return np.array([speaker_of(memory_id) in names for memory_id in memory_ids.tolist()], dtype=np.float64)
 
     def refresh(self) -> None:
         """Catch up if another process has committed since the last look."""

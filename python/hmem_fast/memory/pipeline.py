@@ -147,7 +147,7 @@ class DefaultPipeline:
         found = index.traces.candidates(
             vector, words or None, allowed=question.allowed, n=max(self.candidates, question.k), beta=self.beta
         )
-        spoke = np.array([index.speaker_of(int(memory_id)) in named for memory_id in found.ids], dtype=np.float64)
+        spoke = index.spoken_by(found.ids, named)
         parts = {
             "energy": self.energy_weight * z_scores(found.energy, found.energy_mean, found.energy_deviation),
             "words": self.words_weight * z_scores(found.bm25, found.bm25_mean, found.bm25_deviation),

@@ -18,8 +18,10 @@ pub fn energy(scores: impl Iterator<Item = f64> + Clone, beta: f64) -> f64 {
     if largest == f64::NEG_INFINITY || beta == f64::INFINITY {
         return largest;
     }
-    let sum: f64 = scores.map(|score| libm::exp(beta * (score - largest))).sum();
-    largest + libm::log(sum) / beta
+    // exp(0) is 1 without asking, and so is the sum of a group of one.
+    let term = |score| if score == largest { 1.0 } else { libm::exp(beta * (score - largest)) };
+    let sum: f64 = scores.map(term).sum();
+    largest + if sum == 1.0 { 0.0 } else { libm::log(sum) / beta }
 }
 
 /// The energy of each group `scores[offsets[i]..offsets[i + 1]]`.

@@ -1,5 +1,7 @@
 //! A fixed-length set of row numbers, one bit a row.
 
+use std::ops::Range;
+
 /// Which of `len` rows are in the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bitmap {
@@ -88,6 +90,46 @@ impl Bitmap {
     /// The rows in the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(w, &word)| ones(word).map(move |bit| w * 64 + bit))
+    }
+
+    /// Maximal runs of consecutive rows in the set, ascending.
+    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let start = self.first_from(next, 0)?;
+            next = self.first_from(start, u64::MAX).map_or(self.len, |end| end.min(self.len));
+            Some(start..next)
+        })
+    }
+
+    /// The first row from `start` on that is in the set; with `flip` all ones, that is not, or a number beyond the last row.
+    fn first_from(&self, start: usize, flip: u64) -> Option<usize> {
+        let first = start / 64;
+        let mut words = self.words.iter().zip(0..).skip(first).map(|(&word, w)| (word ^ flip, w));
+        let (word, w) = words.next()?;
+        let rest = word & u64::MAX << (start % 64);
+        let (word, w) = if rest != 0 { (rest, w) } else { words.find(|&(word, _)| word != 0)? };
+        Some(w * 64 + word.trailing_zeros() as usize)
+    }
+
+    /// Puts consecutive rows into the set.
+    ///
+    /// # Panics
+    /// If the last one is not below [`len`](Self::len).
+    pub fn insert_run(&mut self, rows: Range<usize>) {
+        assert!(rows.end <= self.len, "rows {rows:?} of {}", self.len);
+        if rows.is_empty() {
+            return;
+        }
+        let (first, last) = (rows.start / 64, (rows.end - 1) / 64);
+        let (from, to) = (u64::MAX << (rows.start % 64), full_last_word(rows.end));
+        if first == last {
+            self.words[first] |= from & to;
+            return;
+        }
+        self.words[first] |= from;
+        self.words[first + 1..last].fill(u64::MAX);
+        self.words[last] |= to;
     }
 
     /// The rows that are not in the set, ascending.
@@ -242,6 +284,19 @@ mod tests {
             let mask = &bits[..bitmap.count()];
             let masked = set(len, bitmap.iter().zip(mask).filter(|(_, kept)| **kept).map(|(row, _)| row));
             prop_assert_eq!(bitmap.masked(mask), masked);
+
+            let mut runs: Vec<Range<usize>> = Vec::new();
+            for row in bitmap.iter() {
+                match runs.last_mut().filter(|run| run.end == row) {
+                    Some(run) => run.end += 1,
+                    None => runs.push(row..row + 1),
+                }
+            }
+            prop_assert_eq!(bitmap.runs().collect::<Vec<_>>(), runs);
+            let mut copy = Bitmap::none(len);
+            bitmap.runs().for_each(|run| copy.insert_run(run));
+            copy.insert_run(0..0);
+            prop_assert_eq!(&copy, &bitmap);
 
             let other = set(start + len + other.len(), other.iter().flat_map(|row| [row, start + len + row]));
             let both = set(len, bitmap.iter().filter(|row| other.contains(start + row)));

@@ -267,7 +267,7 @@ impl Scale {
 }
 
 /// Integers of at most 8 bits as the kernels want them.
-fn steps(integers: &[i32]) -> Vec<Step> {
+pub(crate) fn steps(integers: &[i32]) -> Vec<Step> {
     #[allow(clippy::cast_possible_truncation, reason = "at most 127")]
     let step = |chunk: &[i32]| {
         let mut lines = [SignedLine::ZERO; 2];

@@ -60,7 +60,7 @@ const TRIED: usize = 256;
 const SHORTEST_CENTRE: f64 = 1e-6;
 
 /// The largest magnitude of a code.
-const LARGEST: f32 = 127.0;
+pub(crate) const LARGEST: f32 = 127.0;
 
 /// How rows of one width become codes.
 #[derive(Debug)]
@@ -397,19 +397,23 @@ impl Encoder<'_> {
     /// Puts `bytes`, and the signs of `row`, where the kernels want them.
     fn pack(&self, codes: &mut Codes, row: usize) {
         let steps = self.bytes.len() / STEP;
-        let (highs, lows) = (&mut codes.high[row * steps..], &mut codes.low[row * steps..]);
-        for ((bytes, high), low) in self.bytes.as_chunks::<STEP>().0.iter().zip(highs).zip(lows) {
-            for j in 0..LINE {
-                let (first, second) = (bytes[j], bytes[LINE + j]);
-                high.0[j] = first >> 4 | second & 0xf0;
-                low.0[j] = first & 15 | second << 4;
-            }
-        }
+        pack(&self.bytes, &mut codes.high[row * steps..], &mut codes.low[row * steps..]);
         let lines = self.row.len().div_ceil(sign::PER_LINE);
         let block = &mut codes.signs[row / sign::BLOCK * lines..][..lines];
         for (line, eight) in block.iter_mut().zip(self.row.chunks(sign::PER_LINE)) {
             line.0[row % sign::BLOCK] =
                 eight.iter().enumerate().fold(0, |bits, (i, &y)| bits | u8::from(y >= 0.0) << i);
+        }
+    }
+}
+
+/// Puts whole steps of 8-bit numbers into two planes, as [`nibble`](crate::kernels::nibble) wants them.
+pub(crate) fn pack(bytes: &[u8], highs: &mut [Line], lows: &mut [Line]) {
+    for ((bytes, high), low) in bytes.as_chunks::<STEP>().0.iter().zip(highs).zip(lows) {
+        for j in 0..LINE {
+            let (first, second) = (bytes[j], bytes[LINE + j]);
+            high.0[j] = first >> 4 | second & 0xf0;
+            low.0[j] = first & 15 | second << 4;
         }
     }
 }

@@ -73,6 +73,13 @@ impl Contest {
         self.left.iter().filter(|&&(upper, _)| upper >= self.floor).map(|&(_, position)| position)
     }
 
+    /// Upper limits and positions of those that are not out, best first; for whoever decides otherwise than by position.
+    pub(crate) fn into_left(mut self) -> Vec<(f64, usize)> {
+        self.prune();
+        self.left.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        self.left
+    }
+
     /// The best `k`, best first, with their exact scores. `soon` is told which row's score will be wanted a little later.
     pub(crate) fn decide(mut self, soon: impl Fn(usize), exact: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
         self.prune();

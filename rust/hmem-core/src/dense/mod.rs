@@ -4,7 +4,7 @@
 //! (a query as rows and codes want it), `sieve`, `floats` and `contest` (who may be among the best), [`scan`] (how a query
 //! is answered), `batch` (many at once), [`segment`] and [`index`] (what users hold).
 
-mod aim;
+pub(crate) mod aim;
 mod batch;
 pub mod codes;
 pub(crate) mod contest;
@@ -15,8 +15,9 @@ pub mod normal;
 mod proofs;
 pub(crate) mod query;
 pub mod scan;
+pub(crate) mod scratch;
 pub mod segment;
-mod sieve;
+pub(crate) mod sieve;
 
 pub use codes::Coder;
 pub use index::{DenseIndex, Neighbours};

@@ -69,16 +69,26 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// That score, but for the rounding of the product in float32.
+    #[inline]
+    pub(crate) fn rounded_score(&self, rows: &NormalRows, row: usize, product: f32) -> f64 {
+        f64::from(product) * self.factor(rows, row)
+    }
+
+    /// What turns a product of stored forms into a score.
+    #[inline]
+    fn factor(&self, rows: &NormalRows, row: usize) -> f64 {
+        match self.metric {
+            Metric::Cosine => self.scale / rows.norms()[row],
+            Metric::Dot => self.scale * power_of_two(i32::from(rows.exponents()[row])),
+        }
+    }
+
     /// Where that score lies, given the product in float32.
     #[inline]
     pub(crate) fn limit(&self, rows: &NormalRows, row: usize, product: f32) -> Limit {
-        let norm = rows.norms()[row];
-        let error = self.relative * norm + self.absolute;
-        let product = f64::from(product);
-        let factor = match self.metric {
-            Metric::Cosine => self.scale / norm,
-            Metric::Dot => self.scale * power_of_two(i32::from(rows.exponents()[row])),
-        };
+        let error = self.relative * rows.norms()[row] + self.absolute;
+        let (product, factor) = (f64::from(product), self.factor(rows, row));
         Limit { lower: (product - error) * factor, upper: (product + error) * factor }
     }
 }

@@ -12,7 +12,6 @@
 //! the norms under cosine; equal scores keep the order of the rows. Where a sieve lets too many rows through to be worth
 //! the trouble, the next better one is taken: signs, codes, and in the end the rows as they are.
 
-use std::cell::Cell;
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -23,6 +22,7 @@ use super::contest::Contest;
 use super::floats;
 use super::normal::{Metric, NormalRows};
 use super::query::{Limit, Query};
+use super::scratch::Scratch;
 use super::segment::DenseSegment;
 use super::sieve::Sieve;
 use crate::kernels::isa::Isa;
@@ -370,33 +370,6 @@ struct Sieved<'a> {
     upper: &'a [f32],
     /// Of each block.
     largest: &'a [f32],
-}
-
-/// Memory for limits. A thread keeps it for its next search: fresh memory is slower than the search that fills it.
-struct Scratch(Vec<f32>);
-
-thread_local! {
-    static KEPT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
-
-impl Scratch {
-    fn take() -> Self {
-        Self(KEPT.take())
-    }
-
-    /// Room for `n` limits, whatever stood in it.
-    fn limits(&mut self, n: usize) -> &mut [f32] {
-        if self.0.len() < n {
-            self.0.resize(n, 0.0);
-        }
-        &mut self.0[..n]
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        KEPT.set(std::mem::take(&mut self.0));
-    }
 }
 
 impl Sieved<'_> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::codes::{Coder, Codes};
 use super::normal::{Metric, NormalRows};
 use crate::error::InputError;
+use crate::kernels::isa::Isa;
 use crate::kernels::rotation::Rotation;
 use crate::rows::Rows;
 use crate::segment::{Live, Segment};
@@ -43,6 +44,12 @@ impl DenseSegment {
     #[must_use]
     pub fn rows(&self) -> &NormalRows {
         &self.rows
+    }
+
+    /// The instruction set that kernels use.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.coder.isa()
     }
 
     /// Their codes, and the rotation in them; `None` where there are too few rows to be worth it.

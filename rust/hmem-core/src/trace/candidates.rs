@@ -1,53 +1,30 @@
 //! Which memories may answer a cue: the best by energy and the best by words, each with both scores.
 //!
-//! The energy of a memory, `(1/beta) · ln Σ exp(beta · s)` over the cosines `s` of its keys, lies between the largest of
-//! them and that plus `ln(keys) / beta`. A float32 scan with a proved error bound gives limits for each cosine, hence for
-//! each energy. The `n`-th largest lower limit is an energy that at least `n` memories reach, so only memories whose upper
-//! limit is as large are scored again, in float64. The answer is that of scoring all in float64.
+//! The energy of a memory is `(1/beta) · ln Σ exp(beta · s)` over the cosines `s` of its keys. `contenders` names the
+//! memories that may be among the best; they are scored in float64, and the answer is that of scoring all in float64.
 //!
 //! Every number is a function of the memories that are there: sums run over ascending ids, or over the order of the
 //! sample, which the ids fix. What was added and removed before does not show, not even in the last bit.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::cmp::Ordering;
 
+use super::contenders::{Open, Search};
 use super::index::Cue;
-use super::segment::{TraceSegment, sample_order};
+use super::moments::Moments;
+use super::segment::TraceSegment;
 use crate::attractor::energy;
 use crate::bitmap::Bitmap;
 use crate::dense::Metric;
 use crate::dense::query::Query;
-use crate::kernels::dot::dot_rows;
 use crate::kernels::isa::Isa;
+use crate::kernels::prefetch::prefetch;
 use crate::kernels::select::TopK;
 use crate::segment::{Live, Part, View};
 use crate::sparse::accumulator::Accumulator;
 use crate::sparse::bm25::Bm25;
 
-/// Memories over which the moments of the energy are taken.
-pub const SAMPLE: usize = 1024;
-
-/// Mean and population deviation; both 0 over nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Moments {
-    /// Sum over count.
-    pub mean: f64,
-    /// Root of the mean squared distance from the mean.
-    pub deviation: f64,
-}
-
-impl Moments {
-    /// Of `values`, and of zeros that fill up to `count` numbers.
-    fn new(values: &[f64], count: usize) -> Self {
-        if count == 0 {
-            return Self::default();
-        }
-        let mean = values.iter().sum::<f64>() / count as f64;
-        let zeros = (count - values.len()) as f64;
-        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() + zeros * mean.powi(2);
-        Self { mean, deviation: (squares / count as f64).sqrt() }
-    }
-}
+/// How many memories ahead keys are asked for.
+const AHEAD: usize = 2;
 
 /// Memories that may answer a cue, by ascending id.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -85,12 +62,11 @@ impl Scored {
 }
 
 /// The `n` best, in any order.
-fn best(mut memories: Vec<Scored>, n: usize) -> Vec<Scored> {
+fn best<T>(memories: &mut Vec<T>, n: usize, scored: impl Fn(&T) -> &Scored) {
     if n < memories.len() {
-        memories.select_nth_unstable_by(n, Scored::order);
+        memories.select_nth_unstable_by(n, |a, b| scored(a).order(scored(b)));
         memories.truncate(n);
     }
-    memories
 }
 
 /// What a memory's keys say about a cue.
@@ -121,77 +97,18 @@ impl<'a> Cosines<'a> {
         self.query.score(self.isa, segment.keys().rows(), key)
     }
 
-    fn pooled(&self, segment: &TraceSegment, row: usize, beta: f64) -> Pooled {
+    fn pooled(&self, segment: &TraceSegment, row: usize, beta: f64, scores: &mut Vec<f64>) -> Pooled {
         let keys = segment.keys_of(row);
-        let scores: Vec<f64> = keys.clone().map(|key| self.exact(segment, key)).collect();
+        scores.clear();
+        scores.extend(keys.clone().map(|key| self.exact(segment, key)));
         let mut pooled = Pooled { energy: energy(scores.iter().copied(), beta), ..Pooled::NONE };
-        for (key, &score) in keys.zip(&scores) {
+        for (key, &score) in keys.zip(&*scores) {
             if score > pooled.best_score {
                 (pooled.best_key, pooled.best_score) = (segment.key_ids()[key], score);
             }
         }
         pooled
     }
-
-    /// The memories among `rows` of each part whose energy may be one of the `n` largest.
-    fn contenders(
-        &self,
-        view: &View<TraceSegment>,
-        rows: &[&Bitmap],
-        beta: f64,
-        n: usize,
-    ) -> Vec<(usize, usize)> {
-        let mut lower = TopK::new(n);
-        let mut floor = f64::NEG_INFINITY;
-        let mut contenders = Vec::new();
-        let mut products = Vec::new();
-        for (p, part) in view.parts().iter().enumerate() {
-            let segment = part.segment();
-            products.clear();
-            products.resize(segment.key_ids().len(), 0f32);
-            for run in runs(rows[p]) {
-                let keys = segment.keys_of(run.start).start..segment.keys_of(run.end - 1).end;
-                let stored = segment.keys().rows().rows_between(keys.start, keys.end);
-                dot_rows(self.isa, stored, self.query.numbers(), &mut products[keys]);
-            }
-            for row in rows[p].iter() {
-                let keys = segment.keys_of(row);
-                if keys.is_empty() {
-                    continue;
-                }
-                let spread = libm::log(keys.len() as f64) / beta;
-                let (mut least, mut most) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
-                for key in keys {
-                    let limit = self.query.limit(segment.keys().rows(), key, products[key]);
-                    least = least.max(limit.lower);
-                    most = most.max(limit.upper);
-                }
-                // The margin covers the rounding of `energy` itself, which counts where beta is tiny.
-                let most = most + spread;
-                let most = most + 1e-12 * (1.0 + most.abs());
-                let least = least - 1e-12 * (1.0 + least.abs() + spread);
-                if most >= floor {
-                    contenders.push((most, (p, row)));
-                    lower.push(least, 0);
-                    floor = lower.threshold().unwrap_or(floor);
-                }
-            }
-        }
-        contenders.into_iter().filter(|&(most, _)| most >= floor).map(|(_, place)| place).collect()
-    }
-}
-
-/// Maximal runs of consecutive rows in the set.
-fn runs(rows: &Bitmap) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
-    let mut rows = rows.iter().peekable();
-    std::iter::from_fn(move || {
-        let start = rows.next()?;
-        let mut end = start + 1;
-        while rows.next_if_eq(&end).is_some() {
-            end += 1;
-        }
-        Some(start..end)
-    })
 }
 
 /// A question to the memories.
@@ -212,20 +129,29 @@ impl Question<'_> {
             None => parts.iter().map(Part::live).collect(),
         };
         let worded = self.worded();
-        let scores: Vec<f64> = worded.iter().map(|memory| memory.score).collect();
+        let bm25 = worded.iter().map(|memory| memory.score);
         let mut answer = Candidates {
             energy_moments: self.energy_moments(),
-            bm25_moments: Moments::new(&scores, self.view.len()),
+            bm25_moments: Moments::new(bm25, self.view.len()),
             ..Candidates::default()
         };
 
         let mut chosen = self.best_by_energy(&rows, n);
-        let may = worded.iter().filter(|memory| rows[memory.part].contains(memory.row)).copied();
-        chosen.extend(best(may.collect(), n));
-        chosen.sort_unstable_by_key(|memory| memory.id);
-        chosen.dedup_by_key(|memory| memory.id);
-        for Scored { id, part, row, .. } in chosen {
-            let pooled = self.pooled(part, row);
+        chosen.sort_unstable_by_key(|(memory, _)| memory.id);
+        let known = chosen.len();
+        let mut by_words =
+            worded.iter().filter(|memory| rows[memory.part].contains(memory.row)).copied().collect();
+        best(&mut by_words, n, |memory| memory);
+        by_words.retain(|memory| {
+            chosen[..known].binary_search_by_key(&memory.id, |(memory, _)| memory.id).is_err()
+        });
+        let places: Vec<_> = by_words.iter().map(|memory| (memory.part, memory.row)).collect();
+        self.pool(&places, |i, pooled| {
+            chosen.push((by_words[i], pooled));
+            true
+        });
+        chosen.sort_unstable_by_key(|(memory, _)| memory.id);
+        for (Scored { id, .. }, pooled) in chosen {
             let shared = worded.binary_search_by_key(&id, |memory| memory.id);
             answer.ids.push(id);
             answer.energy.push(pooled.energy);
@@ -251,45 +177,58 @@ impl Question<'_> {
         worded
     }
 
-    fn best_by_energy(&self, rows: &[&Bitmap], n: usize) -> Vec<Scored> {
-        let Some(cosines) = &self.cosines else { return Vec::new() };
-        let contenders = cosines.contenders(self.view, rows, self.beta, n).into_iter();
-        let scored = contenders.map(|(part, row)| Scored {
-            score: self.pooled(part, row).energy,
-            id: self.view.parts()[part].ids()[row],
-            part,
-            row,
-        });
-        best(scored.collect(), n)
-    }
-
-    fn pooled(&self, part: usize, row: usize) -> Pooled {
-        let segment = self.view.parts()[part].segment();
-        self.cosines.as_ref().map_or(Pooled::NONE, |cosines| cosines.pooled(segment, row, self.beta))
-    }
-
-    /// Over the live memories with keys that come first in [`sample_order`].
-    fn energy_moments(&self) -> Moments {
-        if self.cosines.is_none() {
-            return Moments::default();
+    fn best_by_energy(&self, rows: &[&Bitmap], n: usize) -> Vec<(Scored, Pooled)> {
+        let Some(Cosines { isa, query }) = self.cosines else { return Vec::new() };
+        let mut open = Vec::with_capacity(rows.len());
+        let mut first = 0;
+        for (part, &rows) in self.view.parts().iter().zip(rows) {
+            open.push(Open { segment: part.segment(), rows, first });
+            first += rows.len();
         }
-        let next = |part: usize, from: usize| {
-            let view = &self.view.parts()[part];
-            let rows = &view.segment().sample()[from..];
-            let skipped = rows.iter().position(|&row| view.live().contains(row as usize))?;
-            let at = from + skipped;
-            let row = view.segment().sample()[at] as usize;
-            Some(Reverse((sample_order(view.ids()[row]), part, row, at)))
+        let contenders = Search { isa, query, beta: self.beta, n }.contenders(&open);
+        let place = |&(_, position): &(f64, usize)| {
+            let part = open.partition_point(|open| open.first <= position) - 1;
+            (part, position - open[part].first)
         };
-        let mut heads: BinaryHeap<_> =
-            (0..self.view.parts().len()).filter_map(|part| next(part, 0)).collect();
-        let mut energies = Vec::with_capacity(SAMPLE);
-        while energies.len() < SAMPLE
-            && let Some(Reverse((_, part, row, at))) = heads.pop()
-        {
-            energies.push(self.pooled(part, row).energy);
-            heads.extend(next(part, at + 1));
+        let places: Vec<_> = contenders.iter().map(place).collect();
+        let (mut found, mut energies) = (Vec::with_capacity(places.len()), TopK::new(n));
+        self.pool(&places, |i, pooled| {
+            let ((upper, position), (part, row)) = (contenders[i], places[i]);
+            // The others are no better: nobody that is left can enter.
+            if energies.threshold().is_some_and(|threshold| upper < threshold) {
+                return false;
+            }
+            energies.push(pooled.energy, position);
+            let id = self.view.parts()[part].ids()[row];
+            found.push((Scored { score: pooled.energy, id, part, row }, pooled));
+            true
+        });
+        best(&mut found, n, |(scored, _)| scored);
+        found
+    }
+
+    /// Calls with what the keys of each memory say, one after the other, until it is told to stop.
+    fn pool(&self, places: &[(usize, usize)], mut each: impl FnMut(usize, Pooled) -> bool) {
+        let mut scores = Vec::new();
+        let segment = |part: usize| self.view.parts()[part].segment();
+        for (i, &(part, row)) in places.iter().enumerate() {
+            let Some(cosines) = &self.cosines else {
+                each(i, Pooled::NONE);
+                continue;
+            };
+            if let Some(&(part, row)) = places.get(i + AHEAD) {
+                let keys = segment(part).keys_of(row);
+                prefetch(segment(part).keys().rows().rows_between(keys.start, keys.end).data());
+            }
+            if !each(i, cosines.pooled(segment(part), row, self.beta, &mut scores)) {
+                return;
+            }
         }
-        Moments::new(&energies, energies.len())
+    }
+
+    fn energy_moments(&self) -> Moments {
+        self.cosines.as_ref().map_or_else(Moments::default, |Cosines { isa, query }| {
+            Moments::of_energy(*isa, query, self.view, self.beta)
+        })
     }
 }

@@ -225,6 +225,7 @@ fn locate(view: &View<TraceSegment>, ids: &[i64]) -> Result<Vec<(usize, usize)>,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::random::Random;
     use crate::text::StopWords;
     use proptest::prelude::*;
 
@@ -303,6 +304,103 @@ mod tests {
                 }
             }
             prop_assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
+        }
+    }
+
+    const WIDE: usize = 64;
+
+    /// Memories whose keys lie around a few centres, `noise` apart; some stand there several times.
+    fn clustered(random: &mut Random, count: i64, noise: f32) -> Vec<(i64, Memory)> {
+        let mut key = |around: &[f32], noise: f32| -> Vec<f32> {
+            around.iter().map(|x| x + noise * f32::from(random.next_i8(127)) / 127.0).collect()
+        };
+        let centres: Vec<_> = (0..5).map(|_| key(&[0.1; WIDE], 1.0)).collect();
+        let mut memories: Vec<(i64, Memory)> = Vec::new();
+        for id in 0..count {
+            let of_id = |n: usize| (id.unsigned_abs() as usize * 7 + n) % 11;
+            let keys = (0..of_id(0) % 5).flat_map(|j| key(&centres[of_id(j) % 5], noise)).collect();
+            let keys = if id % 9 == 8 { memories[of_id(3)].1.0.clone() } else { keys };
+            memories.push((id, (keys, ["fig nut", "nut plum nut", "lime"][of_id(5) % 3].to_owned())));
+        }
+        memories
+    }
+
+    fn put_wide(index: &TraceIndex, memories: &[(i64, Memory)]) {
+        let mut offsets = vec![0];
+        let vectors: Vec<f32> = memories.iter().flat_map(|(_, (keys, _))| keys.iter().copied()).collect();
+        for (_, (keys, _)) in memories {
+            offsets.push(offsets.last().unwrap() + i64::try_from(keys.len() / WIDE).unwrap());
+        }
+        let key_ids: Vec<i64> = (0..*offsets.last().unwrap()).collect();
+        let ids: Vec<i64> = memories.iter().map(|&(id, _)| id).collect();
+        let texts: Vec<String> = memories.iter().map(|(_, (_, text))| text.clone()).collect();
+        let rows = Rows::new(&vectors, key_ids.len(), WIDE).unwrap();
+        index.put(&ids, &offsets, &key_ids, rows, &texts).unwrap();
+    }
+
+    /// Ids of the `n` largest scores above `least`, of equal ones the smaller id.
+    fn best_ids(ids: &[i64], scores: &[f64], least: f64, n: usize, may: impl Fn(i64) -> bool) -> Vec<i64> {
+        let mut order: Vec<usize> = (0..ids.len()).filter(|&i| scores[i] > least && may(ids[i])).collect();
+        order.sort_by(|&i, &j| scores[j].total_cmp(&scores[i]).then(ids[i].cmp(&ids[j])));
+        order.into_iter().take(n).map(|i| ids[i]).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// As above, with keys enough that codes decide who may be among the best.
+        #[test]
+        fn codes_miss_no_candidate(
+            seed in any::<u64>(),
+            noise in prop::sample::select(vec![0f32, 1e-6, 0.05, 0.5, 2.0]),
+            beta in prop::sample::select(vec![1e-9, 0.1, 12.0, 300.0, f64::INFINITY]),
+            n in prop::sample::select(vec![1usize, 7, 40, 150]),
+            one_in in 1i64..8,
+            at_once in prop::sample::select(vec![90usize, 1000]),
+        ) {
+            let mut random = Random::new(seed);
+            let memories = clustered(&mut random, 500, noise);
+            let cue: Vec<f32> = (0..WIDE).map(|i| memories[4].1.0[i] + f32::from(random.next_i8(20)) / 100.0).collect();
+            let gone: Vec<i64> = (0..500).filter(|id| id % 6 == 5).collect();
+            let held: Vec<_> = memories.iter().filter(|(id, _)| id % 6 != 5).cloned().collect();
+            let terms = ["fig".to_owned(), "plum".to_owned()];
+            let analyzer = || Analyzer::new("english", &StopWords::Own).unwrap();
+            let mut answers = Vec::new();
+            for isa in Isa::available() {
+                let new = || TraceIndex::new(isa, WIDE, 20.0, analyzer(), Bm25::new(1.2, 0.5).unwrap()).unwrap();
+                let (fresh, edited) = (new(), new());
+                put_wide(&fresh, &held);
+                memories.chunks(at_once).for_each(|some| put_wide(&edited, some));
+                edited.remove(&gone).unwrap();
+                let coded = |part: &crate::segment::Part<TraceSegment>| part.segment().keys().codes().is_some();
+                prop_assert!(fresh.view().parts().iter().chain(edited.view().parts()).any(coded));
+                for index in [fresh, edited] {
+                    let cue = index.cue(&cue).unwrap();
+                    let ask = |allowed: Option<&Allowed<'_>>, n| index.candidates(Some(&cue), &terms, allowed, n, Some(beta)).unwrap();
+                    let all = ask(None, usize::MAX);
+                    let few: Vec<i64> = all.ids.iter().copied().filter(|id| id % one_in == 0).collect();
+                    for (allowed, one_in) in [(None, 1), (Some(Allowed::Ids(&few)), one_in)] {
+                        let found = ask(allowed.as_ref(), n);
+                        let may = |id: i64| id % one_in == 0;
+                        let mut wanted = best_ids(&all.ids, &all.energy, f64::NEG_INFINITY, n, may);
+                        wanted.extend(best_ids(&all.ids, &all.bm25, 0.0, n, may));
+                        wanted.sort_unstable();
+                        wanted.dedup();
+                        prop_assert_eq!(&found.ids, &wanted);
+                        for (i, id) in found.ids.iter().enumerate() {
+                            let at = all.ids.binary_search(id).unwrap();
+                            prop_assert_eq!(
+                                [found.energy[i], found.bm25[i], found.best_score[i]].map(f64::to_bits),
+                                [all.energy[at], all.bm25[at], all.best_score[at]].map(f64::to_bits)
+                            );
+                        }
+                        answers.push((one_in, found.energy, found.bm25, found.best_score, found.energy_moments, found.bm25_moments));
+                    }
+                }
+            }
+            for answer in &answers {
+                prop_assert!(answers[..2].iter().any(|wanted| wanted == answer));
+            }
         }
     }
 

@@ -4,9 +4,14 @@
 //! users hold).
 
 pub mod candidates;
+mod contenders;
 pub mod index;
+pub mod moments;
+mod pool;
+mod sample;
 pub mod segment;
 
-pub use candidates::{Candidates, Moments};
+pub use candidates::Candidates;
 pub use index::{Cue, TraceIndex};
+pub use moments::Moments;
 pub use segment::TraceSegment;

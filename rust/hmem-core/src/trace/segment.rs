@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::moments::SAMPLE;
+use super::sample::Copies;
 use crate::bitmap::Bitmap;
 use crate::dense::DenseSegment;
 use crate::kernels::random::Random;
@@ -16,15 +18,31 @@ pub struct TraceSegment {
     key_ids: Vec<i64>,
     /// Memory `i` owns keys `offsets[i]..offsets[i + 1]`.
     offsets: Vec<usize>,
+    /// Which memory a key belongs to.
+    owners: Vec<u32>,
+    /// For each key no less than `ln(keys)` of its memory, by a millionth or less.
+    log_counts: Vec<f32>,
+    most_keys: usize,
     words: Words,
     ids: Vec<i64>,
     /// Memories that have keys, by ascending [`sample_order`] of their ids.
     sample: Vec<u32>,
+    /// Of the keys of the first of them.
+    copies: Copies,
 }
+
+/// Memories of a segment that are ready to be in a sample: some of them may die, but never more than half of a segment.
+const COPIED: usize = 2 * SAMPLE;
 
 /// Where a memory stands in the order in which samples are taken: splitmix64 of its id. No two ids share a place.
 pub(super) fn sample_order(id: i64) -> u64 {
     Random::new(id.cast_unsigned()).next_u64()
+}
+
+/// A millionth more covers the rounding of this and of a product with it.
+#[allow(clippy::cast_possible_truncation, reason = "rounded up")]
+fn log_rounded_up(count: usize) -> f32 {
+    (libm::log(count.max(1) as f64) * (1.0 + 5e-7)) as f32
 }
 
 impl TraceSegment {
@@ -44,7 +62,18 @@ impl TraceSegment {
         let has_keys = |&row: &u32| offsets[row as usize] < offsets[row as usize + 1];
         let mut sample: Vec<u32> = (0..n).filter(has_keys).collect();
         sample.sort_unstable_by_key(|&row| sample_order(ids[row as usize]));
-        Self { keys, key_ids, offsets, words, ids, sample }
+        let (mut owners, mut log_counts) =
+            (Vec::with_capacity(key_ids.len()), Vec::with_capacity(key_ids.len()));
+        let mut most_keys = 0;
+        for (row, bounds) in (0..n).zip(offsets.windows(2)) {
+            let end = bounds[1];
+            owners.resize(end, row);
+            log_counts.resize(end, log_rounded_up(end - bounds[0]));
+            most_keys = most_keys.max(end - bounds[0]);
+        }
+        let copied = sample.iter().take(COPIED).map(|&row| offsets[row as usize]..offsets[row as usize + 1]);
+        let copies = Copies::new(keys.isa(), keys.rows(), copied);
+        Self { copies, keys, key_ids, offsets, owners, log_counts, most_keys, words, ids, sample }
     }
 
     pub(super) fn keys(&self) -> &DenseSegment {
@@ -60,6 +89,31 @@ impl TraceSegment {
         self.offsets[row]..self.offsets[row + 1]
     }
 
+    /// Which memory each key belongs to.
+    pub(super) fn owners(&self) -> &[u32] {
+        &self.owners
+    }
+
+    /// For each key no less than `ln(keys)` of its memory, by a millionth or less.
+    pub(super) fn log_counts(&self) -> &[f32] {
+        &self.log_counts
+    }
+
+    /// No memory has more keys.
+    pub(super) fn most_keys(&self) -> usize {
+        self.most_keys
+    }
+
+    /// The keys of some memories.
+    pub(super) fn keys_of_all(&self, rows: &Bitmap) -> Bitmap {
+        if rows.is_all() {
+            return Bitmap::all(self.key_ids.len());
+        }
+        let mut keys = Bitmap::none(self.key_ids.len());
+        rows.runs().for_each(|run| keys.insert_run(self.offsets[run.start]..self.offsets[run.end]));
+        keys
+    }
+
     pub(super) fn words(&self) -> &Words {
         &self.words
     }
@@ -67,6 +121,11 @@ impl TraceSegment {
     /// Memories that have keys, in the order in which samples are taken.
     pub(super) fn sample(&self) -> &[u32] {
         &self.sample
+    }
+
+    /// Copies of the keys of the first memories of [`sample`](Self::sample).
+    pub(super) fn copies(&self) -> &Copies {
+        &self.copies
     }
 }
 
@@ -79,9 +138,12 @@ impl Segment for TraceSegment {
         self.keys.nbytes()
             + size_of_val(&*self.key_ids)
             + size_of_val(&*self.offsets)
+            + size_of_val(&*self.owners)
+            + size_of_val(&*self.log_counts)
             + self.words.nbytes()
             + size_of_val(&*self.ids)
             + size_of_val(&*self.sample)
+            + self.copies.nbytes()
     }
 
     fn merge(parts: &[Live<'_, Self>]) -> Self {
@@ -89,14 +151,12 @@ impl Segment for TraceSegment {
         let mut keys_kept = Vec::with_capacity(parts.len());
         for part in parts {
             let segment = part.segment;
-            let mut kept = Bitmap::none(segment.key_ids.len());
             for row in part.rows.iter() {
-                segment.keys_of(row).for_each(|key| kept.insert(key));
                 key_ids.extend_from_slice(&segment.key_ids[segment.keys_of(row)]);
                 offsets.push(key_ids.len());
                 ids.push(segment.ids[row]);
             }
-            keys_kept.push(kept);
+            keys_kept.push(segment.keys_of_all(part.rows));
         }
         let keys: Vec<_> = parts
             .iter()

@@ -79,6 +79,25 @@ pub struct PerSignQuery {
 }
 
 per_isa! {
+    /// `limits + times·logs`, each product and each sum rounded once, and the largest of each [`BLOCK`].
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn widened_limits(limits: &[f32], logs: &[f32], times: f32, out: &mut [f32], largest: &mut [f32])
+        -> () = widened;
+}
+
+#[inline(always)]
+fn widened(limits: &[f32], logs: &[f32], times: f32, out: &mut [f32], largest: &mut [f32]) {
+    let n = out.len();
+    let (limits, logs) = (&limits[..n], &logs[..n]);
+    for i in 0..n {
+        out[i] = limits[i] + times * logs[i];
+    }
+    largest_of_blocks(out, largest);
+}
+
+per_isa! {
     /// `base + offset_step·offset + (least_factor + factor_step·factor)·(2·sum - minus) + spread_step·spread` for each row
     /// of [`sums`](super::sign::sums), and the largest of each [`BLOCK`] of rows.
     ///
@@ -356,6 +375,14 @@ mod tests {
                 let mut largest = vec![f32::NAN; sums.len().div_ceil(BLOCK)];
                 upper_limits_of_dots(isa, &sums, rows, query, &mut limits, &mut largest);
                 prop_assert_eq!(&limits, &wanted);
+                let (mut wide, mut widest) = (limits.clone(), largest.clone());
+                widened_limits(isa, &limits, &scale, 0.7, &mut wide, &mut widest);
+                for (i, wide) in wide.iter().enumerate() {
+                    prop_assert_eq!(*wide, limits[i] + 0.7 * scale[i]);
+                }
+                for (block, widest) in wide.chunks(BLOCK).zip(widest) {
+                    prop_assert_eq!(widest, block.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+                }
                 for (block, largest) in wanted.chunks(BLOCK).zip(largest) {
                     prop_assert_eq!(largest, block.iter().copied().fold(f32::NEG_INFINITY, f32::max));
                     prop_assert_eq!(reaching(isa, block, floor), bits(block, floor));
