@@ -251,8 +251,16 @@ impl<S: Segment> Segments<S> {
     /// # Errors
     /// [`IdError`]; then nothing was changed.
     pub fn add(&self, segment: S, ids: Option<&[i64]>, replace: bool) -> Result<Vec<i64>, IdError> {
+        self.add_all(vec![segment], ids, replace)
+    }
+
+    /// The same for the rows of several segments, in their order, which are seen together or not at all.
+    ///
+    /// # Errors
+    /// [`IdError`]; then nothing was changed.
+    pub fn add_all(&self, segments: Vec<S>, ids: Option<&[i64]>, replace: bool) -> Result<Vec<i64>, IdError> {
         let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = segment.n_rows();
+        let n = segments.iter().map(S::n_rows).sum();
         let view = self.view();
         let ids = match ids {
             None => {
@@ -267,7 +275,12 @@ impl<S: Segment> Segments<S> {
         if let Some(&largest) = ids.iter().max() {
             *next_id = (*next_id).max(largest.saturating_add(1));
             let mut parts = view.without(if replace { &ids } else { &[] });
-            parts.push(Part::new(segment, ids.clone()));
+            let mut rest = &*ids;
+            for segment in segments {
+                let (own, others) = rest.split_at(segment.n_rows());
+                rest = others;
+                parts.push(Part::new(segment, own.to_vec()));
+            }
             self.swap(parts);
         }
         Ok(ids)

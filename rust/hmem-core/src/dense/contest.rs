@@ -63,6 +63,12 @@ impl Contest {
         }
     }
 
+    /// Takes in all rows of a contest among other rows.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.raise(other.floor);
+        self.left.extend(other.left);
+    }
+
     /// Lets those go who are out by now.
     pub(crate) fn prune(&mut self) {
         self.left.retain(|&(upper, _)| upper >= self.floor);

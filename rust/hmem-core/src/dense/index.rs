@@ -15,6 +15,9 @@ use crate::segment::{Allowed, Live, Segments, View};
 /// Wider rows are a mistake rather than a wish.
 pub const MAX_DIM: usize = 1 << 20;
 
+/// Rows of one call that make a segment: what a search computes about them stays in a core's own cache.
+const CUT: usize = 1 << 16;
+
 /// The answer of a search, `columns` hits a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Neighbours {
@@ -63,8 +66,10 @@ impl DenseIndex {
     /// [`AddError`]; then nothing was changed.
     pub fn add(&self, rows: Rows<'_, f32>, ids: Option<&[i64]>, replace: bool) -> Result<Vec<i64>, AddError> {
         rows.check_dim("rows", self.dim())?;
-        let segment = DenseSegment::new(&self.coder, "rows", rows, self.metric)?;
-        Ok(self.segments.add(segment, ids, replace)?)
+        let normal = NormalRows::new("rows", rows, self.metric)?;
+        let segments = normal.cut(CUT).into_iter();
+        let segments = segments.map(|rows| DenseSegment::of(&self.coder, rows, self.metric)).collect();
+        Ok(self.segments.add_all(segments, ids, replace)?)
     }
 
     /// Removes rows; see [`Segments::remove`].
@@ -167,7 +172,9 @@ impl DenseIndex {
         let index = Self::new(isa, dim, metric)?;
         let rows = Rows::new(&state.rows, state.ids.len(), dim)?;
         let rows = NormalRows::from_state(rows, &state.exponents, metric)?;
-        index.segments.add(DenseSegment::of(&index.coder, rows, metric), Some(&state.ids), false)?;
+        let segments =
+            rows.cut(CUT).into_iter().map(|rows| DenseSegment::of(&index.coder, rows, metric)).collect();
+        index.segments.add_all(segments, Some(&state.ids), false)?;
         index.segments.raise_next_id(state.next_id);
         Ok(index)
     }

@@ -114,6 +114,24 @@ impl NormalRows {
         }
     }
 
+    /// The same rows in pieces of at most `size`, in order; at least one piece.
+    #[must_use]
+    pub fn cut(self, size: usize) -> Vec<Self> {
+        if self.len() <= size {
+            return vec![self];
+        }
+        let piece = |start: usize| {
+            let end = self.len().min(start + size);
+            Self {
+                stored: self.stored[start * self.d..end * self.d].to_vec(),
+                exponents: self.exponents[start..end].to_vec(),
+                norms: self.norms[start..end].to_vec(),
+                d: self.d,
+            }
+        };
+        (0..self.len()).step_by(size).map(piece).collect()
+    }
+
     /// Takes over a row of `other`, which must be as wide.
     pub fn push(&mut self, other: &Self, row: usize) {
         self.stored.extend_from_slice(other.rows().row(row));

@@ -39,6 +39,9 @@ const CHUNK: usize = 128;
 /// Rows after which is judged whether comparing whole codes rules any out.
 const TRIAL: usize = 2048;
 
+/// Rows that a thread must have to itself: scanning them takes ten times as long as starting it.
+const ROWS_A_THREAD: usize = 1 << 16;
+
 /// A row that was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit {
@@ -76,12 +79,13 @@ pub fn search(
     if wish.k == 0 || n == 0 {
         return answers;
     }
-    let search = Search { isa, parts, wish };
-    let threads = match wish.threads.min(m) {
+    let available = match wish.threads {
         // Asking the system how many processors there are takes longer than a small search.
         0 | 1 => 1,
         threads => threads.min(thread::available_parallelism().map_or(1, NonZero::get)),
     };
+    let threads = available.min(m.max(1));
+    let search = Search { isa, parts, wish, threads: available / threads };
     let share = m.div_ceil(threads).max(1);
     let shares = Mutex::new(answers.chunks_mut(share).enumerate());
     let work = || {
@@ -118,6 +122,8 @@ struct Search<'a> {
     isa: Isa,
     parts: &'a [Live<'a, DenseSegment>],
     wish: Wish,
+    /// Threads for each query.
+    threads: usize,
 }
 
 /// A segment with codes, as one query sees it.
@@ -238,20 +244,60 @@ impl Search<'_> {
             first += part.segment.n_rows();
         }
         if depth != Depth::Floats {
-            let mut scratch = Scratch::take();
-            let mut compared = 0;
-            for aimed in aimed {
-                let sieved = self.sieve(aimed, depth, &mut scratch);
-                if contest.floor() == f64::NEG_INFINITY {
-                    contest.raise(self.first_floor(&sieved));
-                }
-                self.sweep(&sieved, depth, &mut contest, &mut compared)?;
-            }
+            self.sift_all(aimed, depth, &mut contest)?;
         }
         // `k` rows reach the floor for certain. Where fewer came through, signs were wrong about some: about copies of one
         // row, for example, they are wrong together.
         let certain = if contest.floor() > f64::NEG_INFINITY { self.wish.k } else { 0 };
         (depth != Depth::Signs || contest.left().count() >= certain).then_some(contest)
+    }
+
+    /// Sifts the rows of all segments with codes, on several threads where that pays.
+    fn sift_all(&self, aimed: &[Aimed<'_>], depth: Depth, contest: &mut Contest) -> Option<()> {
+        let n: usize = aimed.iter().map(|aimed| self.parts[aimed.part].rows.len()).sum();
+        // Which rows signs let through depends on the floor, hence on the order of segments; codes are never wrong.
+        let threads =
+            if depth == Depth::Signs { 1 } else { self.threads.min(n / ROWS_A_THREAD).min(aimed.len()) };
+        if threads < 2 {
+            return self.sift(aimed, depth, contest);
+        }
+        let share = aimed.len().div_ceil(threads);
+        let (own, others) = aimed.split_at(share);
+        thread::scope(|scope| {
+            let others: Vec<_> = others
+                .chunks(share)
+                .map(|aimed| {
+                    let mut contest = contest.successor();
+                    let work = move || self.sift(aimed, depth, &mut contest).map(|()| contest);
+                    (aimed, thread::Builder::new().spawn_scoped(scope, work))
+                })
+                .collect();
+            let mut through = self.sift(own, depth, contest);
+            for (aimed, handle) in others {
+                match handle {
+                    Ok(handle) => {
+                        let other = handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                        through = through.and(other.map(|other| contest.join(other)));
+                    }
+                    // Where the system gives no further thread, this one does the work.
+                    Err(_) => through = through.and_then(|()| self.sift(aimed, depth, contest)),
+                }
+            }
+            through
+        })
+    }
+
+    fn sift(&self, aimed: &[Aimed<'_>], depth: Depth, contest: &mut Contest) -> Option<()> {
+        let mut scratch = Scratch::take();
+        let mut compared = 0;
+        for aimed in aimed {
+            let sieved = self.sieve(aimed, depth, &mut scratch);
+            if contest.floor() == f64::NEG_INFINITY {
+                contest.raise(self.first_floor(&sieved));
+            }
+            self.sweep(&sieved, depth, contest, &mut compared)?;
+        }
+        Some(())
     }
 
     /// Limits of all rows of a segment.
