@@ -16,11 +16,12 @@ use crate::error::IntoPyErr;
 use crate::guard::Guard;
 use crate::isa;
 
-/// Exact similarity search over float32 rows.
+/// Similarity search over float32 rows, exact unless asked otherwise.
 ///
 /// The answer of a search, order included, is that of a float64 scan over all rows, and the same on every CPU: rows are
-/// scanned in float32 with a proved bound on the error, and the few that may be among the best are scored again in
-/// float64. Equal scores come in the order in which the rows were added. There is nothing to build or train.
+/// kept as small codes as well, which say with a proved bound how large a score can be, and the few that may be among the
+/// best are scored in float64. Equal scores come in the order in which the rows were added. There is nothing to build or
+/// train.
 ///
 /// Any number of threads may search while one adds or removes: a search works on what the index held when it began, and
 /// sees all of a write or nothing of it. Arrays of more than 1 MiB are read while other threads run: do not change one
@@ -41,7 +42,7 @@ use crate::isa;
 /// metric : str
 ///     What a score is.
 /// nbytes : int
-///     Bytes held by rows, ids and marks.
+///     Bytes held by rows, codes, ids and marks.
 /// ids : (n,) int64
 ///     The ids, in the order in which the rows were added.
 ///
@@ -154,9 +155,11 @@ impl DenseIndex {
     /// allowed : (j,) int64 or (n,) bool, optional
     ///     Ids that may be answered (unknown ones allow nothing), or one entry for each row in the order of `ids`.
     /// exact : bool
-    ///     False allows an approximate answer where that is faster. At present the answer is exact either way.
+    ///     False reads one bit a number first. That is faster, and misses less than one hit in ten thousand on real data; it is
+    ///     an estimate, not a promise. Few or narrow rows, and rows that signs do not tell apart, are searched exactly.
     /// threads : int
-    ///     Threads that the queries are split over, at most one a processor. The answer is the same for any number.
+    ///     Threads that the queries are split over or, with one exact query, the rows from 131072 on; at most one a processor.
+    ///     The answer is the same for any number.
     ///
     /// Returns
     /// -------

@@ -1,8 +1,8 @@
 //! Similarity search over float32 rows.
 //!
 //! Reading order: [`normal`] (how rows are kept), [`codes`] (their small copies, and what these prove), `query` and `aim`
-//! (a query as rows and codes want it), `sieve`, `floats` and `contest` (who may be among the best), [`scan`] (how a query
-//! is answered), `batch` (many at once), [`segment`] and [`index`] (what users hold).
+//! (a query as rows and codes want it), `sieve`, `floats` and `contest` (who may be among the best), [`scan`] (searches),
+//! `single` (how one query is answered), `batch` (many at once), [`segment`] and [`index`] (what users hold).
 
 pub(crate) mod aim;
 mod batch;
@@ -18,6 +18,7 @@ pub mod scan;
 pub(crate) mod scratch;
 pub mod segment;
 pub(crate) mod sieve;
+mod single;
 
 pub use codes::Coder;
 pub use index::{DenseIndex, Neighbours};
