@@ -83,11 +83,6 @@ pub(crate) fn scan(
     tiles.iter().enumerate().flat_map(of_tile).collect()
 }
 
-/// The limits, with a quarter of the error below instead of the whole.
-fn likely(limit: Limit) -> Limit {
-    Limit { lower: 0.625 * limit.lower + 0.375 * limit.upper, ..limit }
-}
-
 /// Up to 64 queries.
 struct Tile<'a> {
     aimed: &'a [Aimed<'a>],
@@ -137,7 +132,7 @@ impl<'a> Tile<'a> {
                 let contest = &mut self.contests[q];
                 let limit = aimed.aim.limit(&aimed.tiled.grain, rows.start + i, sums[i * width + q]);
                 let before = contest.floor();
-                contest.enter(likely(limit), rows.start + i);
+                contest.enter(Limit { lower: limit.likely().lower, ..limit }, rows.start + i);
                 if contest.floor() > before {
                     self.per_lane.floor[q] = aimed.scale.limit(contest.floor());
                 }

@@ -110,16 +110,6 @@ pub struct PerRow {
     pub fine_error: Vec<f32>,
 }
 
-impl PerRow {
-    /// Asks for what [`Aim::limit`](super::aim::Aim::limit) needs of a row.
-    #[inline]
-    pub(crate) fn prefetch(&self, row: usize) {
-        prefetch(&self.scale[row..=row]);
-        prefetch(&self.offset[row..=row]);
-        prefetch(&self.fine_error[row..=row]);
-    }
-}
-
 /// One number for each row of signs, in few bits: they are read with every row.
 #[derive(Debug, Default)]
 pub struct PerSign {
@@ -219,6 +209,17 @@ impl Codes {
             spread: Steps::new(&encoder.spread, f32::ceil),
         };
         Some(codes)
+    }
+
+    /// Asks for all that is needed to compare a row by its whole code.
+    #[inline]
+    pub(crate) fn prefetch(&self, row: usize) {
+        let steps = self.centre.len().div_ceil(STEP);
+        prefetch(&self.high[row * steps..(row + 1) * steps]);
+        prefetch(&self.low[row * steps..(row + 1) * steps]);
+        prefetch(&self.per_row.scale[row..=row]);
+        prefetch(&self.per_row.offset[row..=row]);
+        prefetch(&self.per_row.fine_error[row..=row]);
     }
 
     /// The 8-bit codes, in two halves.

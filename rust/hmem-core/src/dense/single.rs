@@ -5,7 +5,7 @@ use std::thread;
 use super::aim::{Aim, Fine};
 use super::contest::Contest;
 use super::floats;
-use super::query::Query;
+use super::query::{Limit, Query};
 use super::scan::{CHUNK, Hit, Search, row_number};
 use super::scratch::Scratch;
 use super::sieve::Sieve;
@@ -16,6 +16,12 @@ use crate::segment::Segment;
 
 /// Rows after which is judged whether comparing whole codes rules any out.
 const TRIAL: usize = 2048;
+
+/// The largest share of rows that signs may let through.
+const MOST: f64 = 0.25;
+
+/// One of so many blocks is looked at to judge that.
+const JUDGED: usize = 8;
 
 /// Rows that a thread must have to itself: scanning them takes ten times as long as starting it.
 const ROWS_A_THREAD: usize = 1 << 16;
@@ -35,6 +41,13 @@ struct Aimed<'a> {
     first: usize,
     aim: Aim<'a>,
     fine: Fine,
+}
+
+impl Depth {
+    /// What is taken for a row's limits: proved ones where the answer is to be exact.
+    fn limit(self, proved: Limit) -> Limit {
+        if self == Self::Signs { proved.likely() } else { proved }
+    }
 }
 
 impl Search<'_> {
@@ -126,7 +139,7 @@ impl Search<'_> {
         for aimed in aimed {
             let sieved = self.sieve(aimed, depth, &mut scratch);
             if contest.floor() == f64::NEG_INFINITY {
-                contest.raise(self.first_floor(&sieved));
+                contest.raise(self.first_floor(&sieved, depth));
             }
             self.sweep(&sieved, depth, contest, &mut compared)?;
         }
@@ -147,7 +160,7 @@ impl Search<'_> {
     }
 
     /// What `k` of the rows that look best reach for certain; −∞ if there are fewer.
-    fn first_floor(&self, sieved: &Sieved<'_>) -> f64 {
+    fn first_floor(&self, sieved: &Sieved<'_>, depth: Depth) -> f64 {
         let (k, scale, aimed) = (self.wish.k, sieved.sieve.scale(), sieved.aimed);
         // The best rows mostly stand in blocks of their own, so the best row of each of the best blocks will do.
         let by_block = k <= sieved.largest.len();
@@ -160,7 +173,9 @@ impl Search<'_> {
         let rows = rows.map(|(_, i)| if by_block { sieved.best_of_block(i) } else { i });
         let mut chosen: Vec<u32> = rows.map(row_number).collect();
         let mut lower = TopK::new(k);
-        self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| lower.push(limit.lower, row));
+        self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| {
+            lower.push(depth.limit(limit).lower, row)
+        });
         lower.threshold().unwrap_or(f64::NEG_INFINITY)
     }
 
@@ -172,14 +187,14 @@ impl Search<'_> {
         contest: &mut Contest,
         compared: &mut usize,
     ) -> Option<()> {
-        if depth == Depth::Signs && sieved.count_reaching(contest.floor()) > sieved.upper.len() / 4 {
+        if depth == Depth::Signs && sieved.share_reaching(contest.floor()) > MOST {
             return None;
         }
         let aimed = sieved.aimed;
         let mut compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
             *compared += chosen.len();
             self.compare(&aimed.aim, &aimed.fine, chosen, |limit, row| {
-                contest.enter(limit, aimed.first + row);
+                contest.enter(depth.limit(limit), aimed.first + row);
             });
             (*compared < TRIAL || contest.len() <= *compared / 2).then_some(())
         };
@@ -192,7 +207,7 @@ impl Search<'_> {
             let mut bits = sieved.reaching(block, floor);
             while bits != 0 {
                 let row = block * BLOCK + bits.trailing_zeros() as usize;
-                aimed.aim.codes().per_row().prefetch(row);
+                aimed.aim.codes().prefetch(row);
                 chosen.push(row_number(row));
                 bits &= bits - 1;
             }
@@ -230,10 +245,12 @@ impl Sieved<'_> {
         reaching(self.sieve.isa(), self.block(block), floor.max(f32::MIN))
     }
 
-    /// How many rows reach a score.
-    fn count_reaching(&self, score: f64) -> usize {
+    /// What share of the rows reaches a score, judged by some of the blocks.
+    fn share_reaching(&self, score: f64) -> f64 {
         let floor = self.sieve.scale().limit(score);
-        let blocks = (0..self.largest.len()).filter(|&block| self.largest[block] >= floor);
-        blocks.map(|block| self.reaching(block, floor).count_ones() as usize).sum()
+        let some = || (0..self.largest.len()).step_by(JUDGED);
+        let reaching: usize = some().map(|block| self.reaching(block, floor).count_ones() as usize).sum();
+        let rows: usize = some().map(|block| self.block(block).len()).sum();
+        reaching as f64 / rows as f64
     }
 }

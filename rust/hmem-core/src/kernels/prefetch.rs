@@ -3,15 +3,16 @@
 /// Bytes that come together.
 const LINE: usize = 64;
 
-/// Asks for all lines of `row`, and waits for none. Where there is no such instruction, does nothing.
+/// Asks for all lines of `items`, which are no larger than a line, and waits for none. Where there is no such instruction,
+/// does nothing.
 #[inline]
-pub fn prefetch(row: &[f32]) {
+pub fn prefetch<T>(items: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(LINE / size_of::<f32>()) {
+    for line in items.chunks(LINE / size_of::<T>()) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: every x86-64 CPU has the instruction, and it never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (row, LINE);
+    let _ = (items, LINE);
 }
