@@ -174,7 +174,7 @@ impl Search<'_> {
         let mut chosen: Vec<u32> = rows.map(row_number).collect();
         let mut lower = TopK::new(k);
         self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| {
-            lower.push(depth.limit(limit).lower, row)
+            lower.push(depth.limit(limit).lower, row);
         });
         lower.threshold().unwrap_or(f64::NEG_INFINITY)
     }
