@@ -7,7 +7,7 @@ use hmem_core::kernels::line::{LINE, Line, SignedLine};
 use hmem_core::kernels::nibble::{self, Planes, STEP, Step};
 use hmem_core::kernels::random::Random;
 use hmem_core::kernels::rotation::Rotation;
-use hmem_core::kernels::sign::{self, BLOCK, Tables};
+use hmem_core::kernels::sign::{self, BLOCK, GROUP, Tables};
 use hmem_core::kernels::tile::{self, GROUPS, LANES, Lanes};
 
 use crate::{Case, WIDTH};
@@ -54,14 +54,14 @@ fn nibble_dot_codes(bencher: Bencher<'_, '_>, case: &Case) {
 #[divan::bench(args = crate::scans())]
 fn sign_sums(bencher: Bencher<'_, '_>, case: &Case) {
     let mut random = Random::new(3);
-    let query: Vec<i8> = (0..WIDTH).map(|_| random.next_i8(Tables::largest(WIDTH))).collect();
+    let query: Vec<i32> = (0..WIDTH).map(|_| random.next_i8(7).into()).collect();
     let tables = Tables::new(&query);
-    let blocks = lines(case.rows.div_ceil(BLOCK) * tables.lines());
-    let mut out = vec![0; case.rows.next_multiple_of(BLOCK)];
+    let groups = lines(sign::lines(case.rows, WIDTH));
+    let mut out = vec![0; case.rows.next_multiple_of(GROUP * BLOCK)];
     bencher
-        .counter(BytesCount::of_slice(&blocks))
+        .counter(BytesCount::of_slice(&groups))
         .counter(ItemsCount::new(out.len() * WIDTH))
-        .bench_local(|| sign::sums(case.isa, black_box(&blocks), black_box(&tables), black_box(&mut out)));
+        .bench_local(|| sign::sums(case.isa, black_box(&groups), black_box(&tables), black_box(&mut out)));
 }
 
 #[divan::bench(args = crate::small())]

@@ -1,7 +1,7 @@
 //! A query as seen from the centre of a segment: in the integers that its codes are compared with.
 //!
 //! With the names of [`codes`](super::codes), an [`Aim`] holds `Rp` of one query and one segment, and rounds it as each
-//! kind of code wants it: to 8 bits for the upper halves of codes ([`Coarse`]), to about 15 for whole codes ([`Fine`]), to 5
+//! kind of code wants it: to 8 bits for the upper halves of codes ([`Coarse`]), to about 15 for whole codes ([`Fine`]), to about 5
 //! for signs ([`Signs`]), to 7 or 8 for whole codes where many queries come at once ([`Tiled`]). If `Rp = unit · z + r`,
 //! where `z` are those integers, then
 //!
@@ -21,12 +21,19 @@ use crate::kernels::line::{LINE, SignedLine};
 use crate::kernels::nibble::{STEP, Step};
 use crate::kernels::quantise::{norms, rounded, squared_distance, without};
 use crate::kernels::rotation::Rotation;
-use crate::kernels::sign::Tables;
+use crate::kernels::sign::{self, Tables};
 use crate::kernels::tile;
 
 /// Deviations of an estimate from signs that a row may be off and still be found. On real sentences 3 lost none of 80,000
 /// hits, 2.5 lost one in 30,000.
 const DEVIATIONS: f64 = 3.0;
+
+/// The same for an estimate from upper halves of codes, which is closer by far.
+const HALF_DEVIATIONS: f64 = 5.0;
+
+/// What rounding may add to the magnitudes of a chunk of signs' numbers.
+const HALVES: i32 = 16;
+const _: () = assert!(sign::CHUNK == 32);
 
 /// A query and a segment with codes.
 #[derive(Debug)]
@@ -121,11 +128,16 @@ impl<'a> Aim<'a> {
     fn integers(&self, largest: i32) -> (Vec<i32>, f32, f64) {
         #[allow(clippy::cast_precision_loss, reason = "at most 2^14")]
         let largest = largest as f32;
-        let mut integers = vec![0; self.turned.len()];
-        let unit = (self.largest / largest).max(f32::MIN_POSITIVE);
-        rounded(self.isa, &self.turned, (largest / self.largest).min(f32::MAX), &mut integers);
+        let (integers, unit) = self.counts(self.largest, largest);
         let left = squared_distance(self.isa, &self.turned, unit.into(), &integers).sqrt();
         (integers, unit, left * (1.0 + 2f64.powi(-20)) + self.off)
+    }
+
+    /// `Rp` in units of which `count` make up `size`: how many, rounded, and the unit.
+    fn counts(&self, size: f32, count: f32) -> (Vec<i32>, f32) {
+        let mut integers = vec![0; self.turned.len()];
+        rounded(self.isa, &self.turned, (count / size).min(f32::MAX), &mut integers);
+        (integers, (size / count).max(f32::MIN_POSITIVE))
     }
 
     /// No code is longer, in units of rows.
@@ -156,12 +168,24 @@ impl<'a> Aim<'a> {
         (Coarse { query: steps(&integers), per_query }, self.scale(slack))
     }
 
+    /// For upper halves of codes where an answer may be nearly exact. What the lower halves add is about evenly spread over
+    /// sixteen units and of either sign, so a row's error is a few deviations, in units of its scale.
+    pub(crate) fn likely_coarse(&self) -> (Coarse, Scale) {
+        let (mut coarse, scale) = self.coarse();
+        #[allow(clippy::cast_possible_truncation, reason = "an estimate")]
+        let reach = (HALF_DEVIATIONS * 16.0 / 12f64.sqrt() * self.length) as f32;
+        coarse.per_query.reach = reach;
+        (coarse, scale)
+    }
+
     /// For signs.
     pub(crate) fn signs(&self) -> (Signs, Scale) {
-        let (integers, unit, _) = self.integers(Tables::largest(self.turned.len()));
-        #[allow(clippy::cast_possible_truncation, reason = "at most 15")]
-        let small: Vec<i8> = integers.iter().map(|&z| z as i8).collect();
-        let tables = Tables::new(&small);
+        // Rounding may add a half to each number.
+        let chunk_sizes = self.turned.chunks(sign::CHUNK).map(|chunk| chunk.iter().map(|z| z.abs()).sum());
+        let most = Tables::most(self.turned.len()) - HALVES - 1;
+        #[allow(clippy::cast_precision_loss, reason = "at most 255")]
+        let (integers, unit) = self.counts(chunk_sizes.fold(0f32, f32::max), most as f32);
+        let tables = Tables::new(&integers);
         // What rounding the query adds to the deviation: a uniform error in each number, under random signs.
         let share = f64::from(unit).powi(2) * self.turned.len() as f64 / (4.0 * self.length.powi(2));
         #[allow(clippy::cast_possible_truncation, reason = "an estimate")]

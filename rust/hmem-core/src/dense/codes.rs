@@ -177,11 +177,11 @@ impl Codes {
         let (n, d) = (rows.len(), rows.dim());
         let centre = centre(coder.isa, rows, metric, exponent);
         let centre_norm = norms(coder.isa, &centre).squares.sqrt();
-        let (steps, lines) = (d.div_ceil(STEP), d.div_ceil(sign::PER_LINE));
+        let steps = d.div_ceil(STEP);
         let mut codes = Self {
             high: vec![Line::ZERO; n * steps],
             low: vec![Line::ZERO; n * steps],
-            signs: vec![Line::ZERO; n.div_ceil(sign::BLOCK) * lines],
+            signs: vec![Line::ZERO; sign::lines(n, d)],
             per_row: PerRow::default(),
             per_sign: PerSign::default(),
             centre,
@@ -214,11 +214,22 @@ impl Codes {
     /// Asks for all that is needed to compare a row by its whole code.
     #[inline]
     pub(crate) fn prefetch(&self, row: usize) {
-        let steps = self.centre.len().div_ceil(STEP);
-        prefetch(&self.high[row * steps..(row + 1) * steps]);
-        prefetch(&self.low[row * steps..(row + 1) * steps]);
+        self.prefetch_upper(row);
+        self.prefetch_rest(row);
+    }
+
+    /// Asks for the upper half of a row's code and its unit.
+    #[inline]
+    pub(crate) fn prefetch_upper(&self, row: usize) {
+        prefetch(self.planes().high_of(row));
         prefetch(&self.per_row.scale[row..=row]);
         prefetch(&self.per_row.offset[row..=row]);
+    }
+
+    /// Asks for what the whole code needs beside that.
+    #[inline]
+    pub(crate) fn prefetch_rest(&self, row: usize) {
+        prefetch(self.planes().low_of(row));
         prefetch(&self.per_row.fine_error[row..=row]);
     }
 
@@ -228,7 +239,7 @@ impl Codes {
         Planes { high: &self.high, low: &self.low, steps: self.centre.len().div_ceil(STEP) }
     }
 
-    /// The 1-bit codes, in blocks.
+    /// The 1-bit codes, in groups of blocks.
     #[must_use]
     pub fn signs(&self) -> &[Line] {
         &self.signs
@@ -399,12 +410,7 @@ impl Encoder<'_> {
     fn pack(&self, codes: &mut Codes, row: usize) {
         let steps = self.bytes.len() / STEP;
         pack(&self.bytes, &mut codes.high[row * steps..], &mut codes.low[row * steps..]);
-        let lines = self.row.len().div_ceil(sign::PER_LINE);
-        let block = &mut codes.signs[row / sign::BLOCK * lines..][..lines];
-        for (line, eight) in block.iter_mut().zip(self.row.chunks(sign::PER_LINE)) {
-            line.0[row % sign::BLOCK] =
-                eight.iter().enumerate().fold(0, |bits, (i, &y)| bits | u8::from(y >= 0.0) << i);
-        }
+        sign::set_row(&mut codes.signs, row, self.row.len(), |j| self.row[j] >= 0.0);
     }
 }
 

@@ -16,6 +16,7 @@ mod proofs;
 pub(crate) mod query;
 pub mod scan;
 pub(crate) mod scratch;
+mod screen;
 pub mod segment;
 pub(crate) mod sieve;
 mod single;

@@ -13,6 +13,7 @@ use crate::kernels::sign::{self, BLOCK};
 
 /// Blocks whose limits are computed in one go; their sums stay in the nearest cache.
 const RUN: usize = 8;
+const _: () = assert!(RUN.is_multiple_of(sign::GROUP));
 
 /// Which code is read.
 #[derive(Debug)]
@@ -93,9 +94,10 @@ impl<'a> Sieve<'a> {
             }
             Mesh::Signs(signs) => {
                 let lines = signs.tables.lines();
-                let lines = &codes.signs()[blocks.start * lines..blocks.end * lines];
+                let end = blocks.end.next_multiple_of(sign::GROUP);
+                let lines = &codes.signs()[blocks.start * lines..end * lines];
                 let mut sums = [0; RUN * BLOCK];
-                sign::sums(self.isa, lines, &signs.tables, &mut sums[..blocks.len() * BLOCK]);
+                sign::sums(self.isa, lines, &signs.tables, &mut sums[..(end - blocks.start) * BLOCK]);
                 let per_sign = codes.per_sign();
                 let per_row = limits::PerSignRow {
                     offset: &per_sign.offset.counts[rows.clone()],

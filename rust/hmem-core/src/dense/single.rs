@@ -8,7 +8,9 @@ use super::floats;
 use super::query::{Limit, Query};
 use super::scan::{CHUNK, Hit, Search, row_number};
 use super::scratch::Scratch;
+use super::screen::Screen;
 use super::sieve::Sieve;
+use crate::bitmap::Bitmap;
 use crate::kernels::limits::reaching;
 use crate::kernels::select::TopK;
 use crate::kernels::sign::BLOCK;
@@ -36,7 +38,7 @@ enum Depth {
 
 /// A segment with codes, as one query sees it.
 struct Aimed<'a> {
-    part: usize,
+    rows: &'a Bitmap,
     /// Position of its first row.
     first: usize,
     aim: Aim<'a>,
@@ -68,11 +70,11 @@ impl Search<'_> {
     fn aim(&self, query: &Query<'_>) -> Vec<Aimed<'_>> {
         let mut first = 0;
         let mut aimed = Vec::new();
-        for (part, live) in self.parts.iter().enumerate() {
+        for live in self.parts {
             if let Some((rotation, codes)) = live.segment.codes() {
                 let aim = Aim::new(self.isa, rotation, codes, query);
                 let fine = aim.fine();
-                aimed.push(Aimed { part, first, aim, fine });
+                aimed.push(Aimed { rows: live.rows, first, aim, fine });
             }
             first += live.segment.n_rows();
         }
@@ -100,7 +102,7 @@ impl Search<'_> {
 
     /// Sifts the rows of all segments with codes, on several threads where that pays.
     fn sift_all(&self, aimed: &[Aimed<'_>], depth: Depth, contest: &mut Contest) -> Option<()> {
-        let n: usize = aimed.iter().map(|aimed| self.parts[aimed.part].rows.len()).sum();
+        let n: usize = aimed.iter().map(|aimed| aimed.rows.len()).sum();
         // Which rows signs let through depends on the floor, hence on the order of segments; codes are never wrong.
         let threads =
             if depth == Depth::Signs { 1 } else { self.threads.min(n / ROWS_A_THREAD).min(aimed.len()) };
@@ -135,47 +137,65 @@ impl Search<'_> {
 
     fn sift(&self, aimed: &[Aimed<'_>], depth: Depth, contest: &mut Contest) -> Option<()> {
         let mut scratch = Scratch::take();
-        let mut compared = 0;
+        let mut rest = scratch.limits(aimed.iter().map(Sieved::room).sum());
+        let mut sieved = Vec::with_capacity(aimed.len());
         for aimed in aimed {
-            let sieved = self.sieve(aimed, depth, &mut scratch);
-            if contest.floor() == f64::NEG_INFINITY {
-                contest.raise(self.first_floor(&sieved, depth));
-            }
-            self.sweep(&sieved, depth, contest, &mut compared)?;
+            let room = rest.split_off_mut(..Sieved::room(aimed)).expect("room for all limits");
+            sieved.push(self.sieve(aimed, depth, room));
         }
-        Some(())
+        // From all segments: with a floor that some of them set, far more of the first rows would be compared.
+        contest.raise(self.first_floor(&sieved, depth));
+        if depth == Depth::Signs && share_reaching(&sieved, contest.floor()) > MOST {
+            return None;
+        }
+        let mut compared = 0;
+        sieved.iter().try_for_each(|sieved| self.sweep(sieved, depth, contest, &mut compared))
     }
 
     /// Limits of all rows of a segment.
-    fn sieve<'a>(&'a self, aimed: &'a Aimed<'a>, depth: Depth, scratch: &'a mut Scratch) -> Sieved<'a> {
-        let allowed = self.parts[aimed.part].rows;
+    fn sieve<'a>(&'a self, aimed: &'a Aimed<'a>, depth: Depth, room: &'a mut [f32]) -> Sieved<'a> {
         let sieve = match depth {
-            Depth::Signs => Sieve::signs(self.isa, &aimed.aim, allowed),
-            _ => Sieve::coarse(self.isa, &aimed.aim, allowed),
+            Depth::Signs => Sieve::signs(self.isa, &aimed.aim, aimed.rows),
+            _ => Sieve::coarse(self.isa, &aimed.aim, aimed.rows),
         };
-        let (n, blocks) = (allowed.len(), allowed.len().div_ceil(BLOCK));
-        let (upper, largest) = scratch.limits(n + blocks).split_at_mut(n);
-        sieve.fill(0..blocks, upper, largest);
+        let (upper, largest) = room.split_at_mut(aimed.rows.len());
+        sieve.fill(0..largest.len(), upper, largest);
         Sieved { aimed, sieve, upper, largest }
     }
 
     /// What `k` of the rows that look best reach for certain; −∞ if there are fewer.
-    fn first_floor(&self, sieved: &Sieved<'_>, depth: Depth) -> f64 {
-        let (k, scale, aimed) = (self.wish.k, sieved.sieve.scale(), sieved.aimed);
+    fn first_floor(&self, sieved: &[Sieved<'_>], depth: Depth) -> f64 {
+        let k = self.wish.k;
         // The best rows mostly stand in blocks of their own, so the best row of each of the best blocks will do.
-        let by_block = k <= sieved.largest.len();
+        let by_block = k <= sieved.iter().map(|sieved| sieved.largest.len()).sum();
         let mut best = TopK::new(k);
-        let limits = if by_block { sieved.largest } else { sieved.upper };
-        for (i, &limit) in limits.iter().enumerate().filter(|&(_, &limit)| limit > f32::NEG_INFINITY) {
-            best.push(scale.score(limit), i);
+        let mut first = 0;
+        for sieved in sieved {
+            let scale = sieved.sieve.scale();
+            let limits = if by_block { sieved.largest } else { sieved.upper };
+            for (i, &limit) in limits.iter().enumerate().filter(|&(_, &limit)| limit > f32::NEG_INFINITY) {
+                best.push(scale.score(limit), first + i);
+            }
+            first += limits.len();
         }
-        let rows = best.into_sorted().into_iter();
-        let rows = rows.map(|(_, i)| if by_block { sieved.best_of_block(i) } else { i });
-        let mut chosen: Vec<u32> = rows.map(row_number).collect();
+        let mut best: Vec<usize> = best.into_sorted().into_iter().map(|(_, i)| i).collect();
+        best.sort_unstable();
+        let mut best = best.into_iter().peekable();
         let mut lower = TopK::new(k);
-        self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| {
-            lower.push(depth.limit(limit).lower, row);
-        });
+        let mut first = 0;
+        for sieved in sieved {
+            let n = if by_block { sieved.largest.len() } else { sieved.upper.len() };
+            let mut chosen = Vec::with_capacity(k.min(n));
+            while let Some(i) = best.next_if(|&i| i < first + n) {
+                let row = if by_block { sieved.best_of_block(i - first) } else { i - first };
+                chosen.push(row_number(row));
+            }
+            let aimed = sieved.aimed;
+            self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| {
+                lower.push(depth.limit(limit).lower, aimed.first + row);
+            });
+            first += n;
+        }
         lower.threshold().unwrap_or(f64::NEG_INFINITY)
     }
 
@@ -187,18 +207,30 @@ impl Search<'_> {
         contest: &mut Contest,
         compared: &mut usize,
     ) -> Option<()> {
-        if depth == Depth::Signs && sieved.share_reaching(contest.floor()) > MOST {
-            return None;
-        }
         let aimed = sieved.aimed;
-        let mut compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
-            *compared += chosen.len();
+        let codes = aimed.aim.codes();
+        let mut screen = (depth == Depth::Signs).then(|| Screen::new(self.isa, &aimed.aim));
+        let compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
             self.compare(&aimed.aim, &aimed.fine, chosen, |limit, row| {
                 contest.enter(depth.limit(limit), aimed.first + row);
             });
+        };
+        // What signs let through goes to the screen first, and what passes it waits until some have come together.
+        let (mut chosen, mut passed) = (Vec::with_capacity(CHUNK + BLOCK), Vec::new());
+        let mut judge = |chosen: &mut Vec<u32>, contest: &mut Contest, last: bool| {
+            *compared += chosen.len();
+            match &mut screen {
+                Some(screen) => {
+                    screen.pass(chosen, contest.floor(), &mut passed);
+                    chosen.clear();
+                    if last || passed.len() >= CHUNK / 2 {
+                        compare(&mut passed, contest);
+                    }
+                }
+                None => compare(chosen, contest),
+            }
             (*compared < TRIAL || contest.len() <= *compared / 2).then_some(())
         };
-        let mut chosen = Vec::with_capacity(CHUNK + BLOCK);
         let mut floor = sieved.sieve.scale().limit(contest.floor());
         for (block, &largest) in sieved.largest.iter().enumerate() {
             if largest < floor || largest == f32::NEG_INFINITY {
@@ -207,16 +239,19 @@ impl Search<'_> {
             let mut bits = sieved.reaching(block, floor);
             while bits != 0 {
                 let row = block * BLOCK + bits.trailing_zeros() as usize;
-                aimed.aim.codes().prefetch(row);
+                match depth {
+                    Depth::Signs => codes.prefetch_upper(row),
+                    _ => codes.prefetch(row),
+                }
                 chosen.push(row_number(row));
                 bits &= bits - 1;
             }
             if chosen.len() >= CHUNK {
-                compare(&mut chosen, contest)?;
+                judge(&mut chosen, contest, false)?;
                 floor = sieved.sieve.scale().limit(contest.floor());
             }
         }
-        compare(&mut chosen, contest)
+        judge(&mut chosen, contest, true)
     }
 }
 
@@ -230,6 +265,11 @@ struct Sieved<'a> {
 }
 
 impl Sieved<'_> {
+    /// Limits of its rows and of its blocks.
+    fn room(aimed: &Aimed<'_>) -> usize {
+        aimed.rows.len() + aimed.rows.len().div_ceil(BLOCK)
+    }
+
     fn block(&self, block: usize) -> &[f32] {
         &self.upper[block * BLOCK..self.upper.len().min((block + 1) * BLOCK)]
     }
@@ -244,13 +284,17 @@ impl Sieved<'_> {
     fn reaching(&self, block: usize, floor: f32) -> u64 {
         reaching(self.sieve.isa(), self.block(block), floor.max(f32::MIN))
     }
+}
 
-    /// What share of the rows reaches a score, judged by some of the blocks.
-    fn share_reaching(&self, score: f64) -> f64 {
-        let floor = self.sieve.scale().limit(score);
-        let some = || (0..self.largest.len()).step_by(JUDGED);
-        let reaching: usize = some().map(|block| self.reaching(block, floor).count_ones() as usize).sum();
-        let rows: usize = some().map(|block| self.block(block).len()).sum();
-        reaching as f64 / rows as f64
+/// What share of the rows reaches a score, judged by some of the blocks.
+fn share_reaching(sieved: &[Sieved<'_>], score: f64) -> f64 {
+    let (mut rows, mut reaching) = (0, 0);
+    for sieved in sieved {
+        let floor = sieved.sieve.scale().limit(score);
+        for block in (0..sieved.largest.len()).step_by(JUDGED) {
+            rows += sieved.block(block).len();
+            reaching += sieved.reaching(block, floor).count_ones();
+        }
     }
+    f64::from(reaching) / rows as f64
 }

@@ -49,6 +49,22 @@ pub struct Planes<'a> {
     pub steps: usize,
 }
 
+impl<'a> Planes<'a> {
+    /// The upper half of a row.
+    #[must_use]
+    #[inline]
+    pub fn high_of(&self, row: usize) -> &'a [Line] {
+        &self.high[row * self.steps..(row + 1) * self.steps]
+    }
+
+    /// The lower half of a row.
+    #[must_use]
+    #[inline]
+    pub fn low_of(&self, row: usize) -> &'a [Line] {
+        &self.low[row * self.steps..(row + 1) * self.steps]
+    }
+}
+
 /// Sums of one plane's rows, which stand one after the other in `rows`.
 ///
 /// # Panics

@@ -10,48 +10,63 @@ use std::arch::x86_64::{
     _mm256_sub_epi16, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
 };
 
-use super::{BLOCK, Line, Table};
+use super::{BLOCK, GROUP, Line, TOGETHER, Table};
 use crate::kernels::isa::Avx2;
 use crate::kernels::line::LINE;
 
 /// Sums in a register.
 const QUARTER: usize = BLOCK / 4;
 
-pub(super) fn sums(proof: Avx2, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+pub(super) fn sums(proof: Avx2, groups: &[Line], tables: &[Table], out: &mut [u16]) {
     proof.assert_present();
     // SAFETY: `Avx2` proves that the CPU has the instructions.
-    unsafe { with_avx2(blocks, tables, out) }
+    unsafe { with_avx2(groups, tables, out) }
 }
 
 #[target_feature(enable = "avx2")]
-fn with_avx2(blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+fn with_avx2(groups: &[Line], tables: &[Table], out: &mut [u16]) {
     if tables.is_empty() {
         out.fill(0);
         return;
     }
+    for (group, out) in groups.chunks_exact(GROUP * tables.len()).zip(out.chunks_exact_mut(GROUP * BLOCK)) {
+        let lines = group.as_chunks::<GROUP>().0;
+        for (block, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            block_sums(lines, block, tables, out);
+        }
+    }
+}
+
+/// The sums of one block of a group.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn block_sums(lines: &[[Line; GROUP]], block: usize, tables: &[Table], out: &mut [u16; BLOCK]) {
     let mask = _mm256_set1_epi8(15);
-    for (block, out) in blocks.chunks_exact(tables.len()).zip(out.as_chunks_mut::<BLOCK>().0) {
-        let (mut pairs, mut odd) = ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]);
-        for (line, [lower, upper]) in block.iter().zip(tables) {
+    let (mut pairs, mut odd) = ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]);
+    for (lines, tables) in lines.chunks(TOGETHER).zip(tables.chunks(TOGETHER)) {
+        let mut bytes = [_mm256_setzero_si256(); 2];
+        for (lines, [lower, upper]) in lines.iter().zip(tables) {
             let (lower, upper) = (table(lower), table(upper));
-            for part in 0..2 {
-                let bits = load(line, part);
+            for (part, bytes) in bytes.iter_mut().enumerate() {
+                let bits = load(&lines[block], part);
                 let first = _mm256_shuffle_epi8(lower, _mm256_and_si256(bits, mask));
                 let second = _mm256_shuffle_epi8(upper, _mm256_and_si256(_mm256_srli_epi16::<4>(bits), mask));
-                let both = _mm256_add_epi8(first, second);
-                pairs[part] = _mm256_add_epi16(pairs[part], both);
-                odd[part] = _mm256_add_epi16(odd[part], _mm256_srli_epi16::<8>(both));
+                *bytes = _mm256_add_epi8(*bytes, _mm256_add_epi8(first, second));
             }
         }
-        let out: &mut [[u16; QUARTER]; 4] = &mut out.as_chunks_mut().0.as_chunks_mut().0[0];
         for part in 0..2 {
-            let even = _mm256_sub_epi16(pairs[part], _mm256_slli_epi16::<8>(odd[part]));
-            // Within each 128-bit half: the rows' first eight in order, then the last eight.
-            let first = _mm256_unpacklo_epi16(even, odd[part]);
-            let last = _mm256_unpackhi_epi16(even, odd[part]);
-            store(&mut out[2 * part], _mm256_permute2x128_si256::<0x20>(first, last));
-            store(&mut out[2 * part + 1], _mm256_permute2x128_si256::<0x31>(first, last));
+            pairs[part] = _mm256_add_epi16(pairs[part], bytes[part]);
+            odd[part] = _mm256_add_epi16(odd[part], _mm256_srli_epi16::<8>(bytes[part]));
         }
+    }
+    let out: &mut [[u16; QUARTER]; 4] = &mut out.as_chunks_mut().0.as_chunks_mut().0[0];
+    for part in 0..2 {
+        let even = _mm256_sub_epi16(pairs[part], _mm256_slli_epi16::<8>(odd[part]));
+        // Within each 128-bit half: the rows' first eight in order, then the last eight.
+        let first = _mm256_unpacklo_epi16(even, odd[part]);
+        let last = _mm256_unpackhi_epi16(even, odd[part]);
+        store(&mut out[2 * part], _mm256_permute2x128_si256::<0x20>(first, last));
+        store(&mut out[2 * part + 1], _mm256_permute2x128_si256::<0x31>(first, last));
     }
 }
 

@@ -6,15 +6,17 @@
 //!
 //! # Layout
 //!
-//! Rows stand in blocks of [`BLOCK`] = 64. A block is one [`Line`] for every eight numbers: byte `r` of line `p` holds the
-//! bits of row `r` for the numbers `8·p` (lowest bit) to `8·p + 7`. Rows and numbers that are not there have zero bits.
+//! Rows stand in blocks of [`BLOCK`] = 64, and blocks in groups of [`GROUP`] = 4. For every eight numbers a group has four
+//! [`Line`]s, one a block: byte `r` of block `b`'s line `p` holds the bits of the group's row `64·b + r` for the numbers
+//! `8·p` (lowest bit) to `8·p + 7`. A table that was fetched serves four lines so, and these come one after the other.
+//! Rows and numbers that are not there have zero bits.
 //!
 //! # Contract
 //!
 //! [`sums`] adds, for each row, one entry of both tables of each line: that of the line's lower four bits from the first,
-//! that of its upper four from the second. The two largest entries of a line's tables must not exceed 255 together
-//! ([`Tables`] sees to it), and sums are taken modulo 2¹⁶: whoever makes the tables keeps the true ones below. Integers
-//! have no rounding: every variant gives the same sums.
+//! that of its upper four from the second. The largest entries of [`TOGETHER`] lines in a row must not exceed 255 together,
+//! so that bytes hold what is added up to there, and all of them must fit 16 bits ([`Tables`] sees to both). Integers have
+//! no rounding: every variant gives the same sums.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -30,11 +32,20 @@ use super::line::Line;
 /// Rows that share a line.
 pub const BLOCK: usize = 64;
 
+/// Blocks whose lines for the same numbers stand together.
+pub const GROUP: usize = 4;
+
+/// Lines of a block whose entries are added in bytes.
+pub const TOGETHER: usize = 4;
+
 /// Numbers of a row that share a line.
 pub const PER_LINE: usize = 8;
 
-/// Widest row: that many ones fit 16 bits.
+/// Widest row: there is room for a query whose numbers are about one.
 pub const MAX_WIDTH: usize = 65_535;
+
+/// Numbers of a query whose entries are added in bytes.
+pub const CHUNK: usize = TOGETHER * PER_LINE;
 
 /// What the lower and the upper four bits of a byte stand for.
 pub type Table = [[u8; 16]; 2];
@@ -47,32 +58,36 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The largest magnitude that a query `width` numbers wide may have: sixteen of them fit a byte, all of them two.
+    /// What the magnitudes of [`CHUNK`] numbers in a row may add up to at most, in a query `width` numbers wide: they must
+    /// fit a byte, and all of them two.
     #[must_use]
-    pub fn largest(width: usize) -> i32 {
-        i32::try_from(15.min(MAX_WIDTH / width.max(1))).unwrap_or(15)
+    pub fn most(width: usize) -> i32 {
+        let chunks = width.div_ceil(CHUNK).max(1);
+        i32::try_from(255.min(usize::from(u16::MAX) / chunks)).unwrap_or(255)
     }
 
-    /// For a query of numbers no larger than [`largest`](Self::largest).
+    /// For a query of which no chunk has [more](Self::most).
     ///
     /// # Panics
-    /// If one of them is.
+    /// If one has.
     #[must_use]
-    pub fn new(query: &[i8]) -> Self {
-        let largest = Self::largest(query.len());
-        assert!(query.iter().all(|&q| i32::from(q).abs() <= largest), "numbers up to {largest}");
+    pub fn new(query: &[i32]) -> Self {
+        let most = Self::most(query.len());
+        let size = |chunk: &[i32]| chunk.iter().fold(0i32, |sum, q| sum.saturating_add(q.saturating_abs()));
+        assert!(query.chunks(CHUNK).all(|chunk| size(chunk) <= most), "at most {most} in {CHUNK} numbers");
         let mut offset = 0;
         let mut tables = vec![[[0; 16]; 2]; query.len().div_ceil(PER_LINE)];
         for (eight, table) in query.chunks(PER_LINE).zip(&mut tables) {
             for (four, half) in eight.chunks(4).zip(table) {
                 let mut numbers = [0; 4];
                 numbers[..four.len()].copy_from_slice(four);
-                let least: i8 = numbers.iter().map(|&q| q.min(0)).sum();
-                offset -= i32::from(least);
+                let least: i32 = numbers.iter().map(|&q| q.min(0)).sum();
+                offset -= least;
                 for (bits, entry) in half.iter_mut().enumerate() {
-                    // Four numbers of at most 15: between -60 and 60.
-                    let sum: i8 = (0..4).map(|i| if bits >> i & 1 == 1 { numbers[i] } else { 0 }).sum();
-                    *entry = (sum - least).cast_unsigned();
+                    let sum: i32 = (0..4).map(|i| if bits >> i & 1 == 1 { numbers[i] } else { 0 }).sum();
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+                    let sum = (sum - least) as u8;
+                    *entry = sum;
                 }
             }
         }
@@ -92,38 +107,55 @@ impl Tables {
     }
 }
 
-/// The sums of all rows of all blocks.
+/// Lines of the signs of `rows` rows of `width` numbers.
+#[must_use]
+pub fn lines(rows: usize, width: usize) -> usize {
+    rows.div_ceil(GROUP * BLOCK) * GROUP * width.div_ceil(PER_LINE)
+}
+
+/// Sets the bits of one row: `positive` says of a number whether its bit is to be one.
+pub fn set_row(signs: &mut [Line], row: usize, width: usize, positive: impl Fn(usize) -> bool) {
+    let lines = width.div_ceil(PER_LINE);
+    let (group, block) = (row / (GROUP * BLOCK), row / BLOCK % GROUP);
+    let group = &mut signs[group * GROUP * lines..][..GROUP * lines];
+    for (lines, from) in group.as_chunks_mut::<GROUP>().0.iter_mut().zip((0..width).step_by(PER_LINE)) {
+        let eight = from..width.min(from + PER_LINE);
+        lines[block].0[row % BLOCK] = eight.fold(0, |bits, j| bits | u8::from(positive(j)) << (j % PER_LINE));
+    }
+}
+
+/// The sums of all rows of all groups.
 ///
 /// # Panics
-/// If `blocks` has not `tables.lines()` lines for each 64 places in `out`.
-pub fn sums(isa: Isa, blocks: &[Line], tables: &Tables, out: &mut [u16]) {
-    assert_eq!(blocks.len() * BLOCK, tables.lines() * out.len(), "whole blocks of lines");
-    assert_eq!(out.len() % BLOCK, 0, "whole blocks of rows");
+/// If `groups` has not `tables.lines()` lines for each 64 places in `out`, or these are no whole groups.
+pub fn sums(isa: Isa, groups: &[Line], tables: &Tables, out: &mut [u16]) {
+    assert_eq!(groups.len() * BLOCK, tables.lines() * out.len(), "whole groups of lines");
+    assert_eq!(out.len() % (GROUP * BLOCK), 0, "whole groups of rows");
     let tables = &tables.tables;
     isa.assert_present();
     match isa {
-        Isa::Scalar => scalar::sums(blocks, tables, out),
+        Isa::Scalar => scalar::sums(groups, tables, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2(proof) => avx2::sums(proof, blocks, tables, out),
+        Isa::Avx2(proof) => avx2::sums(proof, groups, tables, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(proof) => match proof.vbmi() {
-            Some(vbmi) => avx512::sums(vbmi, blocks, tables, out),
-            None => avx2::sums(proof.avx2(), blocks, tables, out),
+            Some(vbmi) => avx512::sums(vbmi, groups, tables, out),
+            None => avx2::sums(proof.avx2(), groups, tables, out),
         },
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon(proof) => neon::sums(proof, blocks, tables, out),
+        Isa::Neon(proof) => neon::sums(proof, groups, tables, out),
         #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
-        _ => scalar::sums(blocks, tables, out),
+        _ => scalar::sums(groups, tables, out),
     }
 }
 
 /// The checks of all variants against [`scalar`], callable from a plain program (see `examples/check_kernels.rs`).
 #[doc(hidden)]
 pub mod checks {
-    use super::{BLOCK, Isa, Line, PER_LINE, Tables, scalar, sums};
+    use super::{BLOCK, CHUNK, GROUP, Isa, Line, PER_LINE, Tables, scalar, sums};
     use crate::kernels::random::Random;
 
-    /// Compares sums for all counts of lines in `lines`, and block counts around those of every variant.
+    /// Compares sums for all counts of lines in `lines`, and some counts of groups.
     ///
     /// # Panics
     /// If they differ.
@@ -131,18 +163,23 @@ pub mod checks {
         let mut random = Random::new(3);
         for lines in lines {
             let width = lines * PER_LINE;
-            let largest = Tables::largest(width);
-            let query: Vec<i8> = (0..width).map(|_| random.next_i8(largest)).collect();
-            #[allow(clippy::cast_possible_truncation, reason = "at most 15")]
-            for query in [query, vec![largest as i8; width], vec![-largest as i8; width]] {
+            let most = Tables::most(width);
+            let all = i32::try_from(CHUNK).map_or(0, |chunk| most / chunk);
+            let query: Vec<i32> = (0..width).map(|_| random.next_i8(all).into()).collect();
+            // All that a chunk may have, in one number of each.
+            let single =
+                |sign: i32| (0..width).map(|j| if j % CHUNK == 5 { sign * most } else { 0 }).collect();
+            for query in [query, vec![all; width], vec![-all; width], single(1), single(-1)] {
                 let tables = Tables::new(&query);
-                for n in [0, 1, 2, 3, 5] {
-                    let blocks: Vec<Line> = (0..n * lines).map(|_| Line(random.next_bytes())).collect();
-                    for blocks in [blocks, vec![Line([255; 64]); n * lines]] {
-                        let (mut got, mut wanted) = (vec![1; n * BLOCK], vec![2; n * BLOCK]);
-                        sums(isa, &blocks, &tables, &mut got);
-                        scalar::sums(&blocks, &tables.tables, &mut wanted);
-                        assert_eq!(got, wanted, "{isa:?}, {n} blocks of {width} numbers");
+                for n in [0, 1, 2, 3] {
+                    let groups: Vec<Line> =
+                        (0..n * GROUP * lines).map(|_| Line(random.next_bytes())).collect();
+                    for groups in [groups, vec![Line([255; 64]); n * GROUP * lines]] {
+                        let n = n * GROUP * BLOCK;
+                        let (mut got, mut wanted) = (vec![1; n], vec![2; n]);
+                        sums(isa, &groups, &tables, &mut got);
+                        scalar::sums(&groups, &tables.tables, &mut wanted);
+                        assert_eq!(got, wanted, "{isa:?}, {n} rows of {width} numbers");
                     }
                 }
             }
@@ -168,20 +205,21 @@ mod tests {
         /// A sum, less the tables' offset, adds the numbers whose bits are set.
         #[test]
         fn sums_add_the_numbers_whose_bits_are_set(
-            query in prop::collection::vec(-15i8..=15, 1..100),
-            seeds in prop::collection::vec(any::<u64>(), BLOCK),
+            query in prop::collection::vec(-7i32..=7, 1..100),
+            seeds in prop::collection::vec(any::<u64>(), 1..600),
         ) {
+            let (n, width) = (seeds.len(), query.len());
             let tables = Tables::new(&query);
             let bit = |row: usize, j: usize| seeds[row].rotate_left(j as u32 * 7) & 1 == 1;
-            let mut blocks = vec![Line::ZERO; tables.lines()];
-            for (row, j) in (0..BLOCK).flat_map(|row| (0..query.len()).map(move |j| (row, j))) {
-                blocks[j / PER_LINE].0[row] |= u8::from(bit(row, j)) << (j % PER_LINE);
+            let mut groups = vec![Line::ZERO; lines(n, width)];
+            for row in 0..n {
+                set_row(&mut groups, row, width, |j| bit(row, j));
             }
             for isa in Isa::available() {
-                let mut got = vec![0; BLOCK];
-                sums(isa, &blocks, &tables, &mut got);
+                let mut got = vec![0; n.next_multiple_of(GROUP * BLOCK)];
+                sums(isa, &groups, &tables, &mut got);
                 for (row, &sum) in got.iter().enumerate() {
-                    let wanted: i32 = (0..query.len()).filter(|&j| bit(row, j)).map(|j| i32::from(query[j])).sum();
+                    let wanted: i32 = (0..width).filter(|&j| row < n && bit(row, j)).map(|j| query[j]).sum();
                     prop_assert_eq!(i32::from(sum) - tables.offset(), wanted);
                 }
             }
@@ -189,8 +227,16 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "numbers up to 15")]
+    #[should_panic(expected = "at most 255 in 32 numbers")]
     fn a_query_that_could_overflow_is_refused() {
-        let _ = Tables::new(&[16]);
+        let _ = Tables::new(&[8; 32]);
+    }
+
+    #[test]
+    fn all_sums_of_the_widest_query_fit() {
+        for width in [1, 32, 384, 8_192, 8_225, MAX_WIDTH] {
+            assert!(Tables::most(width) as usize * width.div_ceil(CHUNK) <= usize::from(u16::MAX));
+            assert!(Tables::most(width) >= 31);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::arch::aarch64::{
     vqtbl1q_u8, vshrq_n_u8, vst1q_u16,
 };
 
-use super::{BLOCK, Line, Table};
+use super::{BLOCK, GROUP, Line, TOGETHER, Table};
 use crate::kernels::isa::Neon;
 
 /// Rows in a register of bytes.
@@ -16,34 +16,49 @@ const QUARTER: usize = BLOCK / 4;
 /// Sums in a register.
 const EIGHTH: usize = BLOCK / 8;
 
-pub(super) fn sums(proof: Neon, blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+pub(super) fn sums(proof: Neon, groups: &[Line], tables: &[Table], out: &mut [u16]) {
     proof.assert_present();
     // SAFETY: `Neon` proves that the CPU has the instructions.
-    unsafe { with_neon(blocks, tables, out) }
+    unsafe { with_neon(groups, tables, out) }
 }
 
 #[target_feature(enable = "neon")]
-fn with_neon(blocks: &[Line], tables: &[Table], out: &mut [u16]) {
+fn with_neon(groups: &[Line], tables: &[Table], out: &mut [u16]) {
     if tables.is_empty() {
         out.fill(0);
         return;
     }
-    for (block, out) in blocks.chunks_exact(tables.len()).zip(out.as_chunks_mut::<BLOCK>().0) {
-        let mut sums = [[vdupq_n_u16(0); 2]; 4];
-        for (line, [lower, upper]) in block.iter().zip(tables) {
+    for (group, out) in groups.chunks_exact(GROUP * tables.len()).zip(out.chunks_exact_mut(GROUP * BLOCK)) {
+        let lines = group.as_chunks::<GROUP>().0;
+        for (block, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            block_sums(lines, block, tables, out);
+        }
+    }
+}
+
+/// The sums of one block of a group.
+#[inline]
+#[target_feature(enable = "neon")]
+fn block_sums(lines: &[[Line; GROUP]], block: usize, tables: &[Table], out: &mut [u16; BLOCK]) {
+    let mut sums = [[vdupq_n_u16(0); 2]; 4];
+    for (lines, tables) in lines.chunks(TOGETHER).zip(tables.chunks(TOGETHER)) {
+        let mut bytes = [vdupq_n_u8(0); 4];
+        for (lines, [lower, upper]) in lines.iter().zip(tables) {
             let (lower, upper) = (load(lower), load(upper));
-            for (bits, [first_rows, last_rows]) in line.0.as_chunks().0.iter().zip(&mut sums) {
+            for (bits, bytes) in lines[block].0.as_chunks().0.iter().zip(&mut bytes) {
                 let bits = load(bits);
                 let first = vqtbl1q_u8(lower, vandq_u8(bits, vdupq_n_u8(15)));
-                let both = vaddq_u8(first, vqtbl1q_u8(upper, vshrq_n_u8::<4>(bits)));
-                *first_rows = vaddw_u8(*first_rows, vget_low_u8(both));
-                *last_rows = vaddw_high_u8(*last_rows, both);
+                *bytes = vaddq_u8(*bytes, vaddq_u8(first, vqtbl1q_u8(upper, vshrq_n_u8::<4>(bits))));
             }
         }
-        for (out, &sums) in out.as_chunks_mut::<EIGHTH>().0.iter_mut().zip(sums.as_flattened()) {
-            // SAFETY: 8 numbers of 2 bytes; the store needs no alignment.
-            unsafe { vst1q_u16(out.as_mut_ptr(), sums) }
+        for (bytes, [first_rows, last_rows]) in bytes.into_iter().zip(&mut sums) {
+            *first_rows = vaddw_u8(*first_rows, vget_low_u8(bytes));
+            *last_rows = vaddw_high_u8(*last_rows, bytes);
         }
+    }
+    for (out, &sums) in out.as_chunks_mut::<EIGHTH>().0.iter_mut().zip(sums.as_flattened()) {
+        // SAFETY: 8 numbers of 2 bytes; the store needs no alignment.
+        unsafe { vst1q_u16(out.as_mut_ptr(), sums) }
     }
 }
 
