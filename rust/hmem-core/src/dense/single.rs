@@ -12,9 +12,11 @@ use super::screen::Screen;
 use super::sieve::Sieve;
 use crate::bitmap::Bitmap;
 use crate::kernels::limits::reaching;
-use crate::kernels::select::TopK;
 use crate::kernels::sign::BLOCK;
 use crate::segment::Segment;
+
+/// For the first floor, so many times as many rows as are wanted are compared: limits alone do not say which are the best.
+const FIRST: usize = 2;
 
 /// Rows after which is judged whether comparing whole codes rules any out.
 const TRIAL: usize = 2048;
@@ -163,40 +165,38 @@ impl Search<'_> {
         Sieved { aimed, sieve, upper, largest }
     }
 
-    /// What `k` of the rows that look best reach for certain; −∞ if there are fewer.
+    /// What `k` of the rows that look best reach; −∞ if there are fewer.
     fn first_floor(&self, sieved: &[Sieved<'_>], depth: Depth) -> f64 {
         let k = self.wish.k;
+        let wanted = k.saturating_mul(FIRST);
         // The best rows mostly stand in blocks of their own, so the best row of each of the best blocks will do.
-        let by_block = k <= sieved.iter().map(|sieved| sieved.largest.len()).sum();
-        let mut best = TopK::new(k);
-        let mut first = 0;
-        for sieved in sieved {
+        let by_block = wanted <= sieved.iter().map(|sieved| sieved.largest.len()).sum();
+        let mut best = Vec::new();
+        for (s, sieved) in sieved.iter().enumerate() {
             let scale = sieved.sieve.scale();
             let limits = if by_block { sieved.largest } else { sieved.upper };
-            for (i, &limit) in limits.iter().enumerate().filter(|&(_, &limit)| limit > f32::NEG_INFINITY) {
-                best.push(scale.score(limit), first + i);
-            }
-            first += limits.len();
+            let there = limits.iter().enumerate().filter(|&(_, &limit)| limit > f32::NEG_INFINITY);
+            best.extend(there.map(|(i, &limit)| (scale.score(limit), s, i)));
         }
-        let mut best: Vec<usize> = best.into_sorted().into_iter().map(|(_, i)| i).collect();
-        best.sort_unstable();
-        let mut best = best.into_iter().peekable();
-        let mut lower = TopK::new(k);
-        let mut first = 0;
-        for sieved in sieved {
-            let n = if by_block { sieved.largest.len() } else { sieved.upper.len() };
-            let mut chosen = Vec::with_capacity(k.min(n));
-            while let Some(i) = best.next_if(|&i| i < first + n) {
-                let row = if by_block { sieved.best_of_block(i - first) } else { i - first };
-                chosen.push(row_number(row));
-            }
-            let aimed = sieved.aimed;
-            self.compare(&aimed.aim, &aimed.fine, &mut chosen, |limit, row| {
-                lower.push(depth.limit(limit).lower, aimed.first + row);
-            });
-            first += n;
+        if wanted < best.len() {
+            best.select_nth_unstable_by(wanted, |a, b| b.0.total_cmp(&a.0));
+            best.truncate(wanted);
         }
-        lower.threshold().unwrap_or(f64::NEG_INFINITY)
+        let mut chosen = vec![Vec::new(); sieved.len()];
+        for &(_, s, i) in &best {
+            let row = if by_block { sieved[s].best_of_block(i) } else { i };
+            sieved[s].aimed.aim.codes().prefetch(row);
+            chosen[s].push(row_number(row));
+        }
+        let mut lower = Vec::with_capacity(best.len());
+        for (sieved, mut chosen) in sieved.iter().zip(chosen) {
+            let Aimed { aim, fine, .. } = sieved.aimed;
+            self.compare(aim, fine, &mut chosen, |limit, _| lower.push(depth.limit(limit).lower));
+        }
+        if lower.len() < k {
+            return f64::NEG_INFINITY;
+        }
+        *lower.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a)).1
     }
 
     /// Compares whole codes of all rows that reach the floor; `None` if too many do.
@@ -276,8 +276,8 @@ impl Sieved<'_> {
 
     /// The row of the block that has the largest limit.
     fn best_of_block(&self, block: usize) -> usize {
-        let largest = self.largest[block];
-        block * BLOCK + self.block(block).iter().position(|&upper| upper == largest).unwrap_or(0)
+        let bits = self.reaching(block, self.largest[block]);
+        block * BLOCK + bits.trailing_zeros() as usize
     }
 
     /// Which rows of a block have at least this limit. Those that are not allowed have none.

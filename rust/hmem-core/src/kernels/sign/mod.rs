@@ -83,11 +83,12 @@ impl Tables {
                 numbers[..four.len()].copy_from_slice(four);
                 let least: i32 = numbers.iter().map(|&q| q.min(0)).sum();
                 offset -= least;
-                for (bits, entry) in half.iter_mut().enumerate() {
-                    let sum: i32 = (0..4).map(|i| if bits >> i & 1 == 1 { numbers[i] } else { 0 }).sum();
-                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
-                    let sum = (sum - least) as u8;
-                    *entry = sum;
+                half[0] = byte(-least);
+                for (i, &q) in numbers.iter().enumerate() {
+                    // Bit `i` more than the entries that stand already.
+                    for bits in 0..1 << i {
+                        half[bits | 1 << i] = half[bits].wrapping_add(byte(q));
+                    }
                 }
             }
         }
@@ -105,6 +106,12 @@ impl Tables {
     pub fn offset(&self) -> i32 {
         self.offset
     }
+}
+
+/// The lowest eight bits: entries are sums from 0 to 255, whatever overflows on the way.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "said above")]
+fn byte(number: i32) -> u8 {
+    number as u8
 }
 
 /// Lines of the signs of `rows` rows of `width` numbers.
