@@ -79,19 +79,15 @@ fn tile_sums(bencher: Bencher<'_, '_>, case: &Case) {
     );
 }
 
-/// As compiled for every CPU.
-#[divan::bench]
-fn tile_unpack(bencher: Bencher<'_, '_>) {
-    let n = crate::ROWS[0];
-    let (high, low) = (lines(n * STEPS), lines(n * STEPS));
-    let planes = Planes { high: &high, low: &low, steps: STEPS };
+#[divan::bench(args = crate::small())]
+fn tile_unpack(bencher: Bencher<'_, '_>, case: &Case) {
+    let planes = [lines(case.rows * STEPS), lines(case.rows * STEPS)];
     // A search unpacks a block at a time into lines that stay in the cache.
     let mut out = vec![Line::ZERO; BLOCK * 2 * STEPS];
-    bencher.counter(BytesCount::new(n * 2 * STEPS * LINE)).bench_local(|| {
-        for start in (0..n).step_by(BLOCK) {
-            let rows = start..n.min(start + BLOCK);
-            let out = &mut out[..rows.len() * 2 * STEPS];
-            tile::unpack(black_box(planes), rows, black_box(out));
+    bencher.counter(BytesCount::new(case.rows * 2 * STEPS * LINE)).bench_local(|| {
+        let [high, low] = planes.each_ref().map(|plane| black_box(plane).chunks(BLOCK * STEPS));
+        for (high, low) in high.zip(low) {
+            tile::unpack(case.isa, high, low, black_box(&mut out[..2 * high.len()]));
         }
     });
 }

@@ -94,6 +94,14 @@ pub(crate) struct Grain {
     slack: f64,
 }
 
+impl Grain {
+    /// What a limit leaves out of the error.
+    #[allow(clippy::cast_possible_truncation, reason = "an estimate")]
+    pub(crate) fn slack(&self) -> f32 {
+        self.slack as f32
+    }
+}
+
 impl<'a> Aim<'a> {
     pub(crate) fn new(isa: Isa, rotation: &Rotation, codes: &'a Codes, query: &Query<'_>) -> Self {
         let centre = codes.centre();

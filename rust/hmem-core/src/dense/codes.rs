@@ -221,7 +221,7 @@ impl Codes {
     /// Asks for the upper half of a row's code and its unit.
     #[inline]
     pub(crate) fn prefetch_upper(&self, row: usize) {
-        prefetch(self.planes().high_of(row));
+        prefetch(self.planes().high_of(row..row + 1));
         prefetch(&self.per_row.scale[row..=row]);
         prefetch(&self.per_row.offset[row..=row]);
     }
@@ -229,7 +229,7 @@ impl Codes {
     /// Asks for what the whole code needs beside that.
     #[inline]
     pub(crate) fn prefetch_rest(&self, row: usize) {
-        prefetch(self.planes().low_of(row));
+        prefetch(self.planes().low_of(row..row + 1));
         prefetch(&self.per_row.fine_error[row..=row]);
     }
 

@@ -5,7 +5,10 @@
 //! that can still enter.
 
 use super::query::Limit;
-use crate::kernels::select::TopK;
+use crate::kernels::select::{Kth, TopK};
+
+/// Fewer rows stay in even if they are out.
+const CROWD: usize = 256;
 
 /// How many rows ahead memory is asked for.
 const AHEAD: usize = 3;
@@ -15,15 +18,17 @@ const AHEAD: usize = 3;
 pub(crate) struct Contest {
     k: usize,
     floor: f64,
-    lower: TopK<f64>,
+    lower: Kth<f64>,
     /// Upper limits and positions.
     left: Vec<(f64, usize)>,
+    /// So many make it worth while to look who is out.
+    crowd: usize,
 }
 
 impl Contest {
     /// For the best `k`; nobody is in yet.
     pub(crate) fn new(k: usize) -> Self {
-        Self { k, floor: f64::NEG_INFINITY, lower: TopK::new(k), left: Vec::new() }
+        Self { k, floor: f64::NEG_INFINITY, lower: Kth::new(k), left: Vec::new(), crowd: CROWD }
     }
 
     /// One for other rows, with the floor that this one has.
@@ -52,14 +57,16 @@ impl Contest {
         if limit.upper < self.floor {
             return;
         }
-        if self.left.len() == self.left.capacity() {
+        if self.left.len() >= self.crowd {
             // Cheaper than more memory, and most are out by now.
             self.prune();
+            self.crowd = CROWD.max(2 * self.left.len());
         }
         self.left.push((limit.upper, position));
-        if limit.lower > self.floor {
-            self.lower.push(limit.lower, position);
-            self.floor = self.lower.threshold().map_or(self.floor, |threshold| threshold.max(self.floor));
+        if limit.lower > self.floor
+            && let Some(floor) = self.lower.push(limit.lower)
+        {
+            self.raise(floor);
         }
     }
 
@@ -94,6 +101,7 @@ impl Contest {
         }
         let mut best = TopK::new(self.k);
         let mut score = |left: &[(f64, usize)]| {
+            left.iter().take(AHEAD).for_each(|&(_, position)| soon(position));
             for (i, &(upper, position)) in left.iter().enumerate() {
                 if let Some(&(_, later)) = left.get(i + AHEAD) {
                     soon(later);

@@ -159,7 +159,7 @@ impl Trial {
         let (n, planes, per_row) = (self.rows.len(), self.codes.planes(), self.codes.per_row());
         let lines = 2 * planes.steps;
         let mut rows = vec![Line::ZERO; n * lines];
-        tile::unpack(planes, 0..n, &mut rows);
+        tile::unpack(self.isa, planes.high, planes.low, &mut rows);
         let mut sums = vec![0; n * LANES];
         tile::sums(self.isa, &rows, lines, &[Lanes::new(&[&tiled.query], lines * LINE)], &mut sums);
         let mut lane = PerLane::NONE;

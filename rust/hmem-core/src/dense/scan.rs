@@ -130,16 +130,13 @@ impl Search<'_> {
             if let Some((rotation, codes)) = part.segment.codes() {
                 let aim = |query| batch::Aimed::new(self.isa, rotation, codes, query);
                 let aimed: Vec<_> = queries.iter().map(aim).collect();
-                let mut own: Vec<Contest> = contests.iter().map(Contest::successor).collect();
-                for q in batch::scan(self.isa, codes, part.rows, &aimed, &mut own) {
-                    guesses[q] = f64::INFINITY;
-                }
-                for (((aimed, own), contest), guess) in
-                    aimed.iter().zip(own).zip(&mut contests).zip(&mut guesses)
+                let floors: Vec<f64> = contests.iter().map(Contest::floor).collect();
+                let found = batch::scan(self.isa, codes, part.rows, self.wish.k, &aimed, &floors);
+                for (((aimed, mut found), contest), guess) in
+                    aimed.iter().zip(found).zip(&mut contests).zip(&mut guesses)
                 {
-                    *guess = guess.max(own.floor());
-                    let mut chosen: Vec<u32> = own.left().map(row_number).collect();
-                    self.compare(&aimed.aim, &aimed.aim.fine(), &mut chosen, |limit, row| {
+                    *guess = guess.max(found.guess);
+                    self.compare(&aimed.aim, &aimed.aim.fine(), &mut found.rows, |limit, row| {
                         contest.enter(limit, first + row);
                     });
                 }

@@ -56,7 +56,7 @@ impl<'a> Screen<'a> {
         let lines = &mut self.lines[..n * planes.steps];
         for (i, (&row, lines)) in chosen.iter().zip(lines.chunks_exact_mut(planes.steps)).enumerate() {
             let row = row as usize;
-            lines.copy_from_slice(planes.high_of(row));
+            lines.copy_from_slice(planes.high_of(row..row + 1));
             offset[i] = per_row.offset[row];
             scale[i] = per_row.scale[row];
         }

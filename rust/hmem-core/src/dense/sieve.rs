@@ -82,9 +82,13 @@ impl<'a> Sieve<'a> {
             Mesh::Coarse(coarse) => {
                 let per_row = codes.per_row();
                 let planes = codes.planes();
-                let lines = &planes.high[rows.start * planes.steps..rows.end * planes.steps];
                 let mut sums = [0; RUN * BLOCK];
-                nibble::dot_rows(self.isa, lines, &coarse.query, &mut sums[..rows.len()]);
+                nibble::dot_rows(
+                    self.isa,
+                    planes.high_of(rows.clone()),
+                    &coarse.query,
+                    &mut sums[..rows.len()],
+                );
                 let per_row = limits::PerRow {
                     offset: &per_row.offset[rows.clone()],
                     scale: &per_row.scale[rows.clone()],

@@ -81,6 +81,42 @@ impl<S: PartialOrd + Copy> TopK<S> {
     }
 }
 
+/// The `k`-th largest of many scores, found now and then: a heap would know it after each, and take longer.
+#[derive(Debug, Clone)]
+pub struct Kth<S> {
+    k: usize,
+    /// The best `k` when it was last found, and those that came after.
+    scores: Vec<S>,
+}
+
+/// How many scores come, beside half of `k`, before the `k`-th largest is found again.
+const LAG: usize = 4;
+
+impl<S: PartialOrd + Copy> Kth<S> {
+    /// No scores yet.
+    #[must_use]
+    pub fn new(k: usize) -> Self {
+        Self { k, scores: Vec::new() }
+    }
+
+    /// Takes a score that is not NaN; scores that are not larger than what was returned last may be left out. Returns the
+    /// `k`-th largest of all, if it was found now.
+    #[inline]
+    pub fn push(&mut self, score: S) -> Option<S> {
+        self.scores.push(score);
+        let n = self.scores.len();
+        if n == self.k || n >= self.k + self.k / 2 + LAG { self.find() } else { None }
+    }
+
+    fn find(&mut self) -> Option<S> {
+        let last = self.k.checked_sub(1)?;
+        let best_first = |a: &S, b: &S| b.partial_cmp(a).unwrap_or(Ordering::Equal);
+        let (_, &mut kth, _) = self.scores.select_nth_unstable_by(last, best_first);
+        self.scores.truncate(self.k);
+        Some(kth)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +145,28 @@ mod tests {
         let positions: Vec<_> =
             top_k(&scores, usize::MAX).into_iter().map(|(_, position)| position).collect();
         assert_eq!(positions, [1, 2, 3]);
+    }
+
+    proptest! {
+        /// Whatever is left out, as it may be, what is found is the `k`-th largest so far, and it is found in time.
+        #[test]
+        fn kth_is_that_of_a_sort(scores in prop::collection::vec(-40i8..40, 0..200), k in 1usize..30) {
+            let mut kth = Kth::new(k);
+            let (mut last, mut since) = (None, 0);
+            for n in 1..=scores.len() {
+                let score = scores[n - 1];
+                since += 1;
+                if last.is_none_or(|last| score > last) && let Some(found) = kth.push(score) {
+                    let mut sorted = scores[..n].to_vec();
+                    sorted.sort_unstable_by_key(|&score| std::cmp::Reverse(score));
+                    prop_assert_eq!(found, sorted[k - 1]);
+                    (last, since) = (Some(found), 0);
+                }
+                let larger = scores[n - since..n].iter().filter(|&&score| last.is_some_and(|last| score > last));
+                prop_assert!(larger.count() < k / 2 + LAG);
+                prop_assert_eq!(last.is_some(), n >= k);
+            }
+        }
     }
 
     #[test]

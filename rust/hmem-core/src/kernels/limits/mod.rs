@@ -157,6 +157,18 @@ impl PerLane {
         reach: [0.0; BLOCK],
         floor: [f32::INFINITY; BLOCK],
     };
+
+    /// The limit of one row and query, and the part of it that stands for the row's error.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "the rounding of sums is part of the bound")]
+    pub fn limit(&self, query: usize, sum: i32, rows: PerRow<'_>, row: usize) -> (f32, f32) {
+        let sum = sum.wrapping_sub(self.minus[query]);
+        let estimate =
+            self.gain[query] * rows.offset[row] + rows.scale[row] * (self.unit[query] * sum as f32);
+        let error = self.reach[query] * rows.error[row];
+        (estimate + error, error)
+    }
 }
 
 per_isa! {

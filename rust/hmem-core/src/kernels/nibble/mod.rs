@@ -26,6 +26,8 @@ mod avx512;
 mod neon;
 pub mod scalar;
 
+use std::ops::Range;
+
 use super::isa::Isa;
 use super::line::{Line, SignedLine};
 
@@ -50,18 +52,18 @@ pub struct Planes<'a> {
 }
 
 impl<'a> Planes<'a> {
-    /// The upper half of a row.
+    /// The upper halves of some rows.
     #[must_use]
     #[inline]
-    pub fn high_of(&self, row: usize) -> &'a [Line] {
-        &self.high[row * self.steps..(row + 1) * self.steps]
+    pub fn high_of(&self, rows: Range<usize>) -> &'a [Line] {
+        &self.high[rows.start * self.steps..rows.end * self.steps]
     }
 
-    /// The lower half of a row.
+    /// The lower halves of some rows.
     #[must_use]
     #[inline]
-    pub fn low_of(&self, row: usize) -> &'a [Line] {
-        &self.low[row * self.steps..(row + 1) * self.steps]
+    pub fn low_of(&self, rows: Range<usize>) -> &'a [Line] {
+        &self.low[rows.start * self.steps..rows.end * self.steps]
     }
 }
 

@@ -24,7 +24,7 @@ pub mod scalar;
 
 use super::isa::Isa;
 use super::line::{LINE, Line, SignedLine};
-use super::nibble::Planes;
+use super::per_isa::per_isa;
 
 /// Queries that stand side by side.
 pub const LANES: usize = 16;
@@ -70,14 +70,17 @@ impl Lanes {
     }
 }
 
-/// Writes the codes `16·h + l` of `rows` as bytes in plain order.
-///
-/// # Panics
-/// If `out` has not `2 · steps` lines a row, or there are fewer rows.
-pub fn unpack(planes: Planes<'_>, rows: std::ops::Range<usize>, out: &mut [Line]) {
-    let lines = rows.start * planes.steps..rows.end * planes.steps;
-    let (high, low) = (&planes.high[lines.clone()], &planes.low[lines]);
-    assert_eq!(out.len(), 2 * high.len(), "two lines a step");
+per_isa! {
+    /// Writes the codes `16·h + l` of two planes' lines as bytes in plain order.
+    ///
+    /// # Panics
+    /// If `out` has not two lines for each of `high` and of `low`.
+    pub fn unpack(high: &[Line], low: &[Line], out: &mut [Line]) -> () = merged;
+}
+
+#[inline(always)]
+fn merged(high: &[Line], low: &[Line], out: &mut [Line]) {
+    assert!(high.len() == low.len() && out.len() == 2 * high.len(), "two lines a step");
     for ((high, low), out) in high.iter().zip(low).zip(out.as_chunks_mut::<2>().0) {
         for j in 0..LINE {
             out[0].0[j] = (high.0[j] << 4) | (low.0[j] & 15);
@@ -183,9 +186,9 @@ mod tests {
                 planes[1].push(nibble(0));
             }
             let mut rows = vec![Line::ZERO; codes.len() * 4];
-            unpack(Planes { high: &planes[0], low: &planes[1], steps: 2 }, 0..codes.len(), &mut rows);
             let lanes: Vec<Lanes> = queries.chunks(LANES).map(|queries| Lanes::new(queries, 2 * STEP)).collect();
             for isa in Isa::available() {
+                unpack(isa, &planes[0], &planes[1], &mut rows);
                 let mut got = vec![0; codes.len() * lanes.len() * LANES];
                 sums(isa, &rows, 4, &lanes, &mut got);
                 for (row, sums) in codes.iter().zip(got.chunks(lanes.len() * LANES)) {
