@@ -300,13 +300,13 @@ impl Scale {
 
 /// Integers of at most 8 bits as the kernels want them.
 pub(crate) fn steps(integers: &[i32]) -> Vec<Step> {
-    #[allow(clippy::cast_possible_truncation, reason = "at most 127")]
-    let step = |chunk: &[i32]| {
-        let mut lines = [SignedLine::ZERO; 2];
-        for (i, &z) in chunk.iter().enumerate() {
-            lines[i / LINE].0[i % LINE] = z as i8;
+    let mut steps = vec![[SignedLine::ZERO; 2]; integers.len().div_ceil(STEP)];
+    for (line, integers) in steps.as_flattened_mut().iter_mut().zip(integers.chunks(LINE)) {
+        for (to, &z) in line.0.iter_mut().zip(integers) {
+            #[allow(clippy::cast_possible_truncation, reason = "at most 127")]
+            let z = z as i8;
+            *to = z;
         }
-        lines
-    };
-    integers.chunks(STEP).map(step).collect()
+    }
+    steps
 }

@@ -60,10 +60,16 @@ impl Lanes {
         let mut lines = vec![SignedLine::ZERO; width.div_ceil(QUAD)];
         for (lane, query) in queries.iter().map(AsRef::as_ref).enumerate() {
             assert!(query.len() <= width, "numbers of the query");
-            for (line, quad) in lines.iter_mut().zip(query.chunks(QUAD)) {
-                for (i, &q) in quad.iter().enumerate() {
-                    line.0[lane * QUAD + i] = i8::try_from(q).expect("numbers of 8 bits");
-                }
+            let fits = |&q: &i32| (-128..=127).contains(&q);
+            assert!(query.iter().all(fits), "numbers of 8 bits");
+            #[allow(clippy::cast_possible_truncation, reason = "they fit")]
+            let byte = |q: i32| q as i8;
+            let (quads, last) = query.as_chunks::<QUAD>();
+            for (line, quad) in lines.iter_mut().zip(quads) {
+                line.0.as_chunks_mut().0[lane] = quad.map(byte);
+            }
+            for (i, &q) in last.iter().enumerate() {
+                lines[quads.len()].0[lane * QUAD + i] = byte(q);
             }
         }
         Self(lines)
