@@ -2,6 +2,7 @@
 
 pub mod dot;
 pub mod isa;
+mod lanes;
 pub mod limits;
 pub mod line;
 pub mod nibble;

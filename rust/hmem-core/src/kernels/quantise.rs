@@ -1,12 +1,10 @@
 //! From float rows to integer codes.
 //!
-//! Float32 and float64, each operation rounded once in the order written here; sums run in [`LANES`] lanes that are halved
+//! Float32 and float64, each operation rounded once in the order written here; sums run in [`LANES`] lanes that are [`halved`]
 //! in the end. The same bits from every variant, so that codes, and what is estimated from them, are the same everywhere.
 
+use super::lanes::{LANES, halved};
 use super::per_isa::per_isa;
-
-/// Sums that are taken side by side.
-const LANES: usize = 8;
 
 /// Adding this to a float32 of at most 2²² leaves it no bits below the point: it is rounded to the nearest integer, of two
 /// equally near ones to the even one.
@@ -92,7 +90,7 @@ fn centred_row(row: &[f32], factor: f64, centre: &[f32], out: &mut [f32]) -> (f6
     for (j, ((out, &x), &c)) in tail.iter_mut().zip(row_tail).zip(centre_tail).enumerate() {
         take(j, x, c, out);
     }
-    (halved(squares), halved(products))
+    (halved(&squares), halved(&products))
 }
 
 #[inline(always)]
@@ -131,7 +129,7 @@ fn norms_of(row: &[f32]) -> Norms {
         take(j, x);
     }
     let largest = largest.into_iter().fold(0f32, f32::max);
-    Norms { largest, sum: halved(sums), squares: squares_of(row) }
+    Norms { largest, sum: halved(&sums), squares: squares_of(row) }
 }
 
 #[inline(always)]
@@ -160,7 +158,7 @@ fn distance(row: &[f32], unit: f64, codes: &[i32]) -> f64 {
     for (j, (&x, &code)) in tail.iter().zip(of_tail).enumerate() {
         take(j, x, code);
     }
-    halved(lanes)
+    halved(&lanes)
 }
 
 #[inline(always)]
@@ -175,17 +173,7 @@ fn squares_of(row: &[f32]) -> f64 {
     for (j, &x) in tail.iter().enumerate() {
         lanes[j] += f64::from(x) * f64::from(x);
     }
-    halved(lanes)
-}
-
-#[inline(always)]
-fn halved(mut lanes: [f64; LANES]) -> f64 {
-    for half in [4, 2, 1] {
-        for j in 0..half {
-            lanes[j] += lanes[j + half];
-        }
-    }
-    lanes[0]
+    halved(&lanes)
 }
 
 #[cfg(test)]

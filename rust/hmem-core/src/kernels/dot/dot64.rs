@@ -1,8 +1,7 @@
 //! Inner product in float64. Plain Rust: compilers make vector code of it, and no rounding depends on which.
 
+use crate::kernels::lanes::{LANES, halved};
 use crate::kernels::per_isa::per_isa;
-
-const LANES: usize = 8;
 
 /// Inner product of two float32 slices of equal length, in float64.
 ///
@@ -33,16 +32,20 @@ fn product(a: &[f32], b: &[f32]) -> f64 {
             lanes[j] += f64::from(a[j]) * f64::from(b[j]);
         }
     }
-    // Zeros of the padding would change nothing: products are exact here, so no lane is ever −0.
-    for (j, (&a, &b)) in a_tail.iter().zip(b_tail).enumerate() {
-        lanes[j] += f64::from(a) * f64::from(b);
-    }
-    for half in [4, 2, 1] {
-        for j in 0..half {
-            lanes[j] += lanes[j + half];
+    if !a_tail.is_empty() {
+        // Zeros change nothing: products are exact here, so no lane is ever −0.
+        let (a, b) = (padded(a_tail), padded(b_tail));
+        for j in 0..LANES {
+            lanes[j] += f64::from(a[j]) * f64::from(b[j]);
         }
     }
-    lanes[0]
+    halved(&lanes)
+}
+
+fn padded(tail: &[f32]) -> [f32; LANES] {
+    let mut step = [0.0; LANES];
+    step[..tail.len()].copy_from_slice(tail);
+    step
 }
 
 #[cfg(test)]
