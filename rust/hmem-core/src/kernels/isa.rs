@@ -155,7 +155,9 @@ macro_rules! asserts_present {
 
 asserts_present! { Avx2: has_x86 "avx2" "fma" }
 asserts_present! { Avx512: has_x86 "avx512f" "avx512bw" "avx512vl" "avx512dq" "avx2" "fma" }
+#[cfg(target_arch = "x86_64")]
 asserts_present! { Vnni: has_x86 "avx512f" "avx512bw" "avx512vl" "avx512dq" "avx512vnni" }
+#[cfg(target_arch = "x86_64")]
 asserts_present! { Vbmi: has_x86 "avx512f" "avx512bw" "avx512vl" "avx512dq" "avx512vbmi" }
 asserts_present! { Neon: has_arm "neon" }
 
