@@ -14,6 +14,9 @@ use crate::kernels::sign::{self, BLOCK};
 /// Blocks whose limits are computed in one go; their sums stay in the nearest cache.
 const RUN: usize = 8;
 
+/// Rows that are sharpened in one go.
+const FEW: usize = 16;
+
 /// Which code is read.
 #[derive(Debug)]
 pub(crate) enum Mesh {
@@ -74,6 +77,25 @@ impl<'a> Sieve<'a> {
         }
     }
 
+    /// Puts behind `sharp` the limits of `rows` by their whole codes, given those by the upper halves; where signs were read,
+    /// what is given.
+    #[inline]
+    pub(crate) fn sharpen(&self, rows: Range<usize>, upper: &[f32], sharp: &mut Vec<f64>) {
+        let Mesh::Coarse(coarse) = &self.mesh else {
+            sharp.extend(upper.iter().copied().map(f64::from));
+            return;
+        };
+        let planes = self.aim.codes().planes();
+        for (rows, upper) in runs_of(rows, FEW).zip(upper.chunks(FEW)) {
+            let mut sums = [0; FEW];
+            let sums = &mut sums[..rows.len()];
+            let lines = &planes.low[rows.start * planes.steps..rows.end * planes.steps];
+            nibble::dot_rows(self.isa, lines, &coarse.query, sums);
+            let limit = |((row, &sum), &upper)| self.aim.sharpened(coarse, row, upper, sum);
+            sharp.extend(rows.zip(&*sums).zip(upper).map(limit));
+        }
+    }
+
     /// Limits of all rows of a run of blocks, allowed or not, and the largest of each block.
     fn run(&self, blocks: Range<usize>, rows: Range<usize>, upper: &mut [f32], largest: &mut [f32]) {
         let codes = self.aim.codes();
@@ -106,6 +128,11 @@ impl<'a> Sieve<'a> {
             }
         }
     }
+}
+
+/// Cuts rows into runs of at most `most`.
+fn runs_of(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    rows.clone().step_by(most).map(move |start| start..rows.end.min(start + most))
 }
 
 /// Takes the limits of rows that are not in the set; returns the largest of the others.
