@@ -184,7 +184,8 @@ impl Trial {
         let (mut upper, mut largest) = (vec![f32::NAN; self.rows.len()], vec![f32::NAN; blocks]);
         sieve.fill(0..blocks, &mut upper, &mut largest);
         let mut sharp = Vec::new();
-        sieve.sharpen(0..self.rows.len(), &upper, &mut sharp);
+        let all: Vec<u32> = (0..self.rows.len() as u32).collect();
+        sieve.sharpen(&all, &upper, &mut Vec::new(), &mut sharp);
         (upper, sharp, scores.iter().map(|&score| sieve.scale().limit(score)).collect())
     }
 }

@@ -14,9 +14,6 @@ use crate::kernels::sign::{self, BLOCK};
 /// Blocks whose limits are computed in one go; their sums stay in the nearest cache.
 const RUN: usize = 8;
 
-/// Rows that are sharpened in one go.
-const FEW: usize = 16;
-
 /// Which code is read.
 #[derive(Debug)]
 pub(crate) enum Mesh {
@@ -77,23 +74,18 @@ impl<'a> Sieve<'a> {
         }
     }
 
-    /// Puts behind `sharp` the limits of `rows` by their whole codes, given those by the upper halves; where signs were read,
-    /// what is given.
-    #[inline]
-    pub(crate) fn sharpen(&self, rows: Range<usize>, upper: &[f32], sharp: &mut Vec<f64>) {
+    /// Puts behind `sharp` the limits of some rows by their whole codes, given those of all by the upper halves; where signs
+    /// were read, what is given. `sums` is memory to work in.
+    pub(crate) fn sharpen(&self, rows: &[u32], upper: &[f32], sums: &mut Vec<i32>, sharp: &mut Vec<f64>) {
         let Mesh::Coarse(coarse) = &self.mesh else {
-            sharp.extend(upper.iter().copied().map(f64::from));
+            sharp.extend(rows.iter().map(|&row| f64::from(upper[row as usize])));
             return;
         };
-        let planes = self.aim.codes().planes();
-        for (rows, upper) in runs_of(rows, FEW).zip(upper.chunks(FEW)) {
-            let mut sums = [0; FEW];
-            let sums = &mut sums[..rows.len()];
-            let lines = &planes.low[rows.start * planes.steps..rows.end * planes.steps];
-            nibble::dot_rows(self.isa, lines, &coarse.query, sums);
-            let limit = |((row, &sum), &upper)| self.aim.sharpened(coarse, row, upper, sum);
-            sharp.extend(rows.zip(&*sums).zip(upper).map(limit));
-        }
+        sums.clear();
+        sums.resize(rows.len(), 0);
+        nibble::dot_chosen(self.isa, self.aim.codes().planes().low, rows, &coarse.query, sums);
+        let limit = |(row, &sum)| self.aim.sharpened(coarse, row, upper[row], sum);
+        sharp.extend(rows.iter().map(|&row| row as usize).zip(&*sums).map(limit));
     }
 
     /// Limits of all rows of a run of blocks, allowed or not, and the largest of each block.
@@ -128,11 +120,6 @@ impl<'a> Sieve<'a> {
             }
         }
     }
-}
-
-/// Cuts rows into runs of at most `most`.
-fn runs_of(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
-    rows.clone().step_by(most).map(move |start| start..rows.end.min(start + most))
 }
 
 /// Takes the limits of rows that are not in the set; returns the largest of the others.

@@ -12,8 +12,8 @@ const FIRST: usize = 2;
 /// … and no fewer than this.
 const FEWEST: usize = 64;
 
-/// This many times as many as are wanted are compared by whole codes.
-const SECOND: usize = 2;
+/// For each one that is wanted and one more of so many, one is compared by whole codes.
+const ONE_MORE_IN: usize = 4;
 
 /// How many memories of a sample stand above the limit that is taken from it.
 const RANK: usize = 16;
@@ -27,7 +27,7 @@ impl Search<'_> {
         contest: &mut Contest,
     ) -> Vec<Bitmap> {
         let mut best = self.best_looking(sieved, work);
-        let compared = self.n.saturating_mul(SECOND);
+        let compared = self.n.saturating_add(self.n.div_ceil(ONE_MORE_IN));
         if compared < best.len() {
             best.select_nth_unstable_by(compared, |a, b| b.0.total_cmp(&a.0));
             best.truncate(compared);
@@ -94,7 +94,7 @@ fn promised_by(wanted: usize, sieved: &[Sieved<'_>]) -> f64 {
     let step = (wanted / RANK).max(1);
     let best_key = |sieved: &Sieved<'_>, row| {
         let limits = sieved.of_memory(row).iter().copied();
-        sieved.scale().score(limits.fold(f64::NEG_INFINITY as f32, f32::max))
+        sieved.scale().score(limits.fold(f32::NEG_INFINITY, f32::max))
     };
     let mut sample = Vec::new();
     for sieved in sieved {

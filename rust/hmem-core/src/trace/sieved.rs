@@ -9,7 +9,6 @@ use crate::dense::sieve::Sieve;
 use crate::kernels::isa::Isa;
 use crate::kernels::limits::{reaching, widened_limits};
 use crate::kernels::nibble::dot_codes;
-use crate::kernels::prefetch::prefetch;
 use crate::kernels::sign::BLOCK;
 
 /// A part with codes, as one cue sees it.
@@ -85,15 +84,9 @@ impl<'a> Sieved<'a> {
         self.sieve.scale()
     }
 
-    /// Asks for what [`sharpen`](Self::sharpen) reads.
-    pub(super) fn prefetch(&self, row: usize) {
-        let (keys, planes) = (self.segment().keys_of(row), self.aimed.aim.codes().planes());
-        prefetch(&planes.low[keys.start * planes.steps..keys.end * planes.steps]);
-    }
-
-    /// Puts the limits of a memory's cosines by the whole codes and the sieve's query behind `sharp`.
-    pub(super) fn sharpen(&self, row: usize, sharp: &mut Vec<f64>) {
-        self.sieve.sharpen(self.segment().keys_of(row), self.of_memory(row), sharp);
+    /// Puts the limits of some keys' cosines, by the whole codes and the sieve's query, behind `sharp`.
+    pub(super) fn sharpen(&self, keys: &[u32], sums: &mut Vec<i32>, sharp: &mut Vec<f64>) {
+        self.sieve.sharpen(keys, self.upper, sums, sharp);
     }
 
     /// Upper limits of a memory's cosines.

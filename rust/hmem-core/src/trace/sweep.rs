@@ -18,8 +18,8 @@ use super::sieved::Sieved;
 use crate::bitmap::Bitmap;
 use crate::dense::contest::Contest;
 
-/// Memories whose lower halves are asked for before the first of them is compared: the nearest cache holds them.
-const ASKED: usize = 24;
+/// Memories whose lower halves are compared at a time.
+const ASKED: usize = 256;
 
 /// Memories that are compared by whole codes at a time.
 const CHUNK: usize = 64;
@@ -53,7 +53,6 @@ impl Search<'_> {
         sieved.with_energy(limit, |row, floor| {
             let above = sieved.of_memory(row).iter().map(|&upper| upper - floor);
             if may_reach(above, per_two) && !entered.contains(row) {
-                sieved.prefetch(row);
                 asked.push(row);
                 if asked.len() == ASKED {
                     sweep.sharpen(&mut asked, &mut chosen, work);
@@ -76,11 +75,15 @@ impl Sweep<'_> {
     /// Those of `asked` that may reach the floor by the lower halves of codes are `chosen`.
     fn sharpen(&self, asked: &mut Vec<usize>, chosen: &mut Vec<usize>, work: &mut Work) {
         let floor = f64::from(self.sieved.scale().limit(self.floor.get()));
+        let segment = self.sieved.segment();
+        work.set_keys(asked.iter().flat_map(|&row| segment.keys_of(row)));
+        work.scores.clear();
+        self.sieved.sharpen(&work.keys, &mut work.sums, &mut work.scores);
+        let mut limits = &work.scores[..];
         for row in asked.drain(..) {
-            work.scores.clear();
-            self.sieved.sharpen(row, &mut work.scores);
+            let of_memory = limits.split_off(..segment.keys_of(row).len()).expect("limits of all keys");
             #[allow(clippy::cast_possible_truncation, reason = "rounding is part of the margin")]
-            let above = work.scores.iter().map(|limit| (limit - floor) as f32);
+            let above = of_memory.iter().map(|limit| (limit - floor) as f32);
             if may_reach(above, self.per_two) {
                 chosen.push(row);
             }
