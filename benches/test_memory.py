@@ -5,11 +5,15 @@ The hashing encoder stands in for a model, so that the memory is timed and not t
 
 from __future__ import annotations
 
+import itertools
 import zlib
 
 import numpy as np
 import pytest
 
+from benches.peers.real_rows import encoded
+from benches.peers.real_texts import data_folder, read_texts, sentences
+from hmem_fast.errors import HmemError
 from hmem_fast.memory import Memory
 
 SIZES = [1_000, 20_000]
@@ -78,6 +82,60 @@ def memory_of_many_keys(texts):
 def test_recall_of_many_keys(benchmark, memory_of_many_keys, texts):
     vector = Clustered().encode([texts[777]])[0]
     assert benchmark(memory_of_many_keys.recall, vector, k=10)[0].text == texts[777]
+
+
+class LookedUp:
+    """Vectors of texts that were encoded before; a text that was not takes the vector of another."""
+
+    dim = 384
+    space_id = "looked-up"
+    producer = "looked-up"
+
+    def __init__(self, texts, vectors):
+        self._row_of = {text: row for row, text in enumerate(texts)}
+        self._vectors = vectors
+
+    def encode(self, texts):
+        """Look vectors up."""
+        return self._vectors[[self._row_of.get(text, zlib.crc32(text.encode()) % len(self._row_of)) for text in texts]]
+
+
+@pytest.fixture(scope="module")
+def memory_of_real_keys():
+    """20,000 memories under three sentences each that follow each other, and texts to ask with, some of each source.
+
+    The vectors are MiniLM's. They come from the cache of `benches.peers`, where making them takes minutes.
+    """
+    try:
+        texts, _ = read_texts(data_folder())
+        encoder = LookedUp(texts, encoded(texts))
+    except (FileNotFoundError, HmemError) as missing:
+        pytest.skip(f"no vectors of real texts: {missing}")
+    alone = [text for text in texts if sentences(text) == [text]]
+    kept = [text for i, text in enumerate(alone) if i % 200][:60_000]
+    with Memory.open(":memory:", encoder=encoder) as memory:
+        memory.store_many(
+            {"text": a, "cues": [b, c]} for a, b, c in zip(kept[::3], kept[1::3], kept[2::3], strict=True)
+        )
+        assert len(memory) == 20_000
+        assert memory.info().keys >= 60_000
+        yield memory, encoder, kept, alone[::200]
+
+
+@pytest.mark.parametrize("kind", ["vector", "text"])
+def test_recall_of_many_real_keys(benchmark, memory_of_real_keys, kind):
+    """Each call asks something else, so that no part of the memory is at hand because it was just read.
+
+    A text's encoding is a look-up, so what is timed is all of a recall but the encoder.
+    """
+    memory, encoder, kept, questions = memory_of_real_keys
+    vectors = encoder.encode(questions)
+    asked = itertools.cycle(vectors if kind == "vector" else questions)
+    benchmark.pedantic(lambda: memory.recall(next(asked), k=10), rounds=len(questions), iterations=1, warmup_rounds=20)
+    nearest = memory.recall(vectors[0], k=10, pipeline="nearest")
+    best = (encoder.encode(kept) @ vectors[0]).reshape(-1, 3).max(axis=1).argsort()[::-1][:10]
+    assert {hit.text for hit in nearest} == {kept[3 * row] for row in best}
+    assert memory.recall(kept[999] if kind == "text" else encoder.encode([kept[999]])[0], k=1)[0].text == kept[999]
 
 
 def test_store_one_more(benchmark, memory, texts):

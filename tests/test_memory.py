@@ -138,6 +138,19 @@ class TestRecall:
         vector = HashingEncoder().encode(["My sister keeps bees on the roof of her house."])[0]
         assert talk.recall(vector, pipeline=pipeline)[0].id == talk.ids[4]
 
+    @pytest.mark.parametrize("where", [None, {"speaker": "Ann"}])
+    def test_few_hits_of_a_vector_are_the_first_of_many(self, memory, where):
+        texts = [
+            f"{word} in the {place}" for place in ("hut", "garden", "river") for word in ("bees", "soup", "a boat")
+        ]
+        memory.store_many([{"text": texts[i * i % 9], "speaker": ("Ann", "Ben")[i % 2]} for i in range(60)])
+        for vector in HashingEncoder().encode([texts[0], "a boat", "xylophone"]):
+            ranked = [(hit.id, hit.score) for hit in memory.recall(vector, k=60, where=where)]
+            assert len(ranked) == (60 if where is None else 30)
+            for k in range(1, 12):
+                hits = memory.recall(vector, k=k, where=where)
+                assert [(hit.id, hit.score) for hit in hits] == ranked[:k]
+
     def test_one_memory_and_one_key(self, memory):
         memory_id = memory.store("alone")
         (hit,) = memory.recall("something else entirely", k=3)

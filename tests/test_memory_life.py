@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
 from hmem_fast.errors import (
     ClosedError,
     ReadOnlyError,
+    StoreCorruptError,
     StoreNotFoundError,
 )
 from hmem_fast.memory import Memory
@@ -28,6 +31,19 @@ class TestLife:
         with pytest.raises(StoreNotFoundError):
             Memory.open(tmp_path / "none", mode="r")
         assert not (tmp_path / "none").exists()
+
+    @pytest.mark.parametrize(
+        ("change", "complaint"),
+        [("UPDATE memories SET text = 'other'", "checksum"), ("DELETE FROM turns", "turns is missing")],
+    )
+    def test_a_file_edited_by_hand_is_noticed(self, tmp_path, change, complaint):
+        with Memory.open(tmp_path / "m", encoder="hashing") as memory:
+            memory_id = memory.store("Bees dance.")
+            with closing(sqlite3.connect(tmp_path / "m" / "truth.sqlite3")) as file, file:
+                file.execute(change)
+            for read in (lambda: memory.recall("bees"), lambda: memory.get(memory_id)):
+                with pytest.raises(StoreCorruptError, match=f"memory {memory_id}: .*{complaint}"):
+                    read()
 
     def test_a_reader_follows_the_writer_and_cannot_write(self, tmp_path):
         with Memory.open(tmp_path / "m", encoder="hashing") as writer, Memory.open(tmp_path / "m", mode="r") as reader:

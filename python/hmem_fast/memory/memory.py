@@ -319,7 +319,7 @@ class Memory:
             If it is not there.
         """
         memory_id = _check_id(id)
-        record = read_records(self._store, [memory_id], with_cues=True).get(memory_id)
+        record = read_records(self._store, [memory_id]).get(memory_id)
         if record is None:
             raise UnknownIdError(f"id: there is no memory {memory_id}")
         return record
@@ -372,7 +372,7 @@ class Memory:
         """Go through the memories that are there now, oldest first."""
         ids = iter(self._store.memory_ids())
         while chunk := list(islice(ids, _CHUNK)):
-            records = read_records(self._store, chunk, with_cues=True)
+            records = read_records(self._store, chunk)
             yield from (records[memory_id] for memory_id in chunk if memory_id in records)
 
     # Life

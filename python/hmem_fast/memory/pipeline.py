@@ -114,7 +114,8 @@ class DefaultPipeline:
     first_person : bool
         Whether names of participants are rewritten.
     candidates : int
-        Memories taken from the dense keys, and as many from the words, before ranking.
+        Memories taken from the dense keys, and as many from the words, before ranking. Where nothing but the energy has
+        a say, as when a ready vector asks, fewer are enough for the same answer.
     """
 
     name: ClassVar[str] = "default"
@@ -144,26 +145,35 @@ class DefaultPipeline:
         if vector is None and encoded is not None and self.energy_weight and question.has_encoder:
             vector = question.encode(encoded)
         words = index.traces.analyze(text) if text and self.words_weight else []
-        found = index.traces.candidates(
-            vector, words or None, allowed=question.allowed, n=max(self.candidates, question.k), beta=self.beta
-        )
-        spoke = index.spoken_by(found.ids, named)
-        parts = {
-            "energy": self.energy_weight * z_scores(found.energy, found.energy_mean, found.energy_deviation),
-            "words": self.words_weight * z_scores(found.bm25, found.bm25_mean, found.bm25_deviation),
-            "speaker": self.speaker_bonus * spoke,
-        }
-        weights = {"energy": self.energy_weight, "words": self.words_weight, "speaker": self.speaker_bonus}
-        return Ranking(
-            found.ids,
-            sum(parts.values(), np.zeros(len(found.ids))),
-            parts=parts,
-            weights=weights,
-            vector=vector,
-            encoded=encoded if question.vector is None and vector is not None else None,
-            named=named,
-            words=tuple(words),
-        )
+
+        def ranked(n: int) -> Ranking:
+            found = index.traces.candidates(vector, words or None, allowed=question.allowed, n=n, beta=self.beta)
+            spoke = index.spoken_by(found.ids, named)
+            parts = {
+                "energy": self.energy_weight * z_scores(found.energy, found.energy_mean, found.energy_deviation),
+                "words": self.words_weight * z_scores(found.bm25, found.bm25_mean, found.bm25_deviation),
+                "speaker": self.speaker_bonus * spoke,
+            }
+            weights = {"energy": self.energy_weight, "words": self.words_weight, "speaker": self.speaker_bonus}
+            return Ranking(
+                found.ids,
+                sum(parts.values(), np.zeros(len(found.ids))),
+                parts=parts,
+                weights=weights,
+                vector=vector,
+                encoded=encoded if question.vector is None and vector is not None else None,
+                named=named,
+                words=tuple(words),
+            )
+
+        n, few = max(self.candidates, question.k), 2 * question.k
+        if few < n and vector is not None and not words and not named and self.energy_weight > 0:
+            # Nothing but the energy speaks, so its best are the answer, unless rounding makes scores equal that differ.
+            ranking = ranked(few)
+            best_first = np.sort(ranking.scores)[::-1]
+            if len(best_first) < few or best_first[question.k - 1] > best_first[-1]:
+                return ranking
+        return ranked(n)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 import numpy as np
 
 from hmem_fast.errors import DTypeError, InvalidValueError
+from hmem_fast.memory import turn_table
 from hmem_fast.memory.encoder_slot import EncoderSlot
 from hmem_fast.memory.explain import explain as explain_hits
 from hmem_fast.memory.live_index import LiveIndex
 from hmem_fast.memory.pipeline import Pipeline, Question, Scores, find_pipeline
-from hmem_fast.memory.records import read_records
+from hmem_fast.memory.records import to_hit
 from hmem_fast.memory.result import Hit, Recall
 from hmem_fast.memory.turn import check_vector
 from hmem_fast.memory.where import Sql, Where, select, to_sql
@@ -124,23 +125,14 @@ class Reader:
         """
         hits: list[Hit] = []
         for start in range(0, len(ids), k):
-            wanted = [int(memory_id) for memory_id in ids[start : start + k]]
+            wanted: list[int] = ids[start : start + k].tolist()
             with self._store.snapshot() as connection:
                 allowed = None if sql is None else set(select(connection, sql, among=wanted))
-                records = read_records(self._store, wanted, with_cues=False)
+                found = turn_table.read_with_memories(connection, wanted)
             hits += [
-                Hit(
-                    id=record.id,
-                    text=record.text,
-                    score=float(score),
-                    speaker=record.speaker,
-                    session=record.session,
-                    time=record.time,
-                    metadata=record.metadata,
-                    external_id=record.external_id,
-                )
-                for memory_id, score in zip(wanted, scores[start : start + k], strict=True)
-                if (record := records.get(memory_id)) is not None and (allowed is None or memory_id in allowed)
+                to_hit(*found[memory_id], score)
+                for memory_id, score in zip(wanted, scores[start : start + k].tolist(), strict=True)
+                if memory_id in found and (allowed is None or memory_id in allowed)
             ]
             if len(hits) >= k:
                 break

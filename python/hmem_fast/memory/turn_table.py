@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from hmem_fast.errors import StoreCorruptError
+from hmem_fast.store.record import MemoryRecord, check_row
+
 __all__ = ["TURN_TABLES", "TurnRow"]
 
 TURN_TABLES = (
@@ -63,6 +66,32 @@ def read(connection: sqlite3.Connection, memory_ids: Iterable[int]) -> dict[int,
         (json.dumps(list(memory_ids)),),
     )
     return {row[0]: TurnRow(*row) for row in rows}
+
+
+def read_with_memories(
+    connection: sqlite3.Connection, memory_ids: Iterable[int]
+) -> dict[int, tuple[MemoryRecord, TurnRow]]:
+    """Read memories and their turns by memory id; ids that are not there are left out.
+
+    Raises
+    ------
+    StoreCorruptError
+        If a memory does not match its checksum, or has no turn.
+    """
+    rows = connection.execute(
+        "SELECT m.memory_id, external_id, text, metadata, checksum, t.memory_id, speaker, session, seq, time, unkeyed "
+        "FROM memories AS m LEFT JOIN turns AS t USING (memory_id) "
+        "WHERE m.memory_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(memory_ids)),),
+    )
+    found = {}
+    for memory_id, external_id, text, metadata, checksum, *turn in rows:
+        memory = MemoryRecord(memory_id, external_id, text, metadata)
+        check_row(memory, checksum)
+        if turn[0] is None:
+            raise StoreCorruptError(f"memory {memory_id}: its row in the table of turns is missing")
+        found[memory_id] = (memory, TurnRow(*turn))
+    return found
 
 
 def last_of_session(connection: sqlite3.Connection, session: str) -> tuple[int, str | None]:

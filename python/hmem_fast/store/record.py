@@ -72,14 +72,14 @@ class KeyRecord:
 
 
 def _crc(*fields: str | bytes | None) -> int:
-    crc = 0
+    parts = []
     for field in fields:
         if field is None:
-            crc = zlib.crc32(b"-", crc)
+            parts.append(b"-")
             continue
         raw = field.encode() if isinstance(field, str) else field
-        crc = zlib.crc32(raw, zlib.crc32(b"%d:" % len(raw), crc))
-    return crc
+        parts += (b"%d:" % len(raw), raw)
+    return zlib.crc32(b"".join(parts))
 
 
 def check_row(record: MemoryRecord | KeyRecord, stored: int) -> None:
@@ -157,6 +157,8 @@ def _depth(written: str) -> int:
 
 def load_metadata(written: str) -> dict[str, Any]:
     """Read what `dump_metadata` wrote."""
+    if written == "{}":
+        return {}  # as most memories have it
     metadata: dict[str, Any] = json.loads(written)
     return metadata
 

@@ -61,6 +61,8 @@ pub(crate) struct Aim<'a> {
 pub(crate) struct Coarse {
     pub(crate) query: Vec<Step>,
     pub(crate) per_query: PerQuery,
+    /// Of the query's integers.
+    sum: i32,
 }
 
 /// Signs.
@@ -173,7 +175,21 @@ impl<'a> Aim<'a> {
         };
         // Limits are computed in float32.
         let slack = self.longest_code() * left + self.rounding(2f64.powi(-20), 2f64.powi(-20));
-        (Coarse { query: steps(&integers), per_query }, self.scale(slack))
+        (Coarse { query: steps(&integers), per_query, sum }, self.scale(slack))
+    }
+
+    /// From `upper`, a row's limit by the upper half of its code, the one by its whole code, which is lower: `sum` is that of
+    /// the lower half and the same query.
+    ///
+    /// With lower halves `l`, the codes differ by `l - 7.5`. Neither is longer than the longest, so the slack that `upper` is
+    /// to be read with covers what rounding the query leaves here, too; and here nothing is rounded in float32.
+    #[inline]
+    pub(crate) fn sharpened(&self, coarse: &Coarse, row: usize, upper: f32, sum: i32) -> f64 {
+        let (per_row, per_query) = (self.codes.per_row(), &coarse.per_query);
+        let twice = f64::from(2 * sum - 15 * coarse.sum);
+        let product = f64::from(per_row.scale[row]) * f64::from(per_query.unit) * twice;
+        let closer = f64::from(per_row.coarse_error[row]) - f64::from(per_row.fine_error[row]);
+        f64::from(upper) + product - f64::from(per_query.reach) * closer
     }
 
     /// For upper halves of codes where an answer may be nearly exact. What the lower halves add is about evenly spread over

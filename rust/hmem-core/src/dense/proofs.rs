@@ -1,7 +1,7 @@
 //! Tests of what codes prove, on data made to break it.
 //!
 //! For each row, query and instruction set the float64 score must lie between the limits of whole codes, for one query and
-//! for many, and below that of their upper halves; and limits must be narrow enough to be worth having.
+//! for many, and below that of their upper halves, sharpened or not; and limits must be narrow enough to be worth having.
 
 use proptest::prelude::*;
 
@@ -174,8 +174,8 @@ impl Trial {
         (limits, upper.into_iter().map(|queries| queries[0]).collect(), least)
     }
 
-    /// Upper limits, and the least limit that a row with a score of the second list may have.
-    fn sieved(&self, query: &Query<'_>, signs: bool, scores: &[f64]) -> (Vec<f32>, Vec<f32>) {
+    /// Upper limits, the same sharpened, and the least limit that a row with a score of the second list may have.
+    fn sieved(&self, query: &Query<'_>, signs: bool, scores: &[f64]) -> (Vec<f32>, Vec<f64>, Vec<f32>) {
         let aim = Aim::new(self.isa, self.coder.rotation().unwrap(), &self.codes, query);
         let allowed = Bitmap::all(self.rows.len());
         let new = if signs { Sieve::signs } else { Sieve::coarse };
@@ -183,7 +183,10 @@ impl Trial {
         let blocks = self.rows.len().div_ceil(BLOCK);
         let (mut upper, mut largest) = (vec![f32::NAN; self.rows.len()], vec![f32::NAN; blocks]);
         sieve.fill(0..blocks, &mut upper, &mut largest);
-        (upper, scores.iter().map(|&score| sieve.scale().limit(score)).collect())
+        let mut sharp = Vec::new();
+        let all: Vec<u32> = (0..self.rows.len() as u32).collect();
+        sieve.sharpen(&all, &upper, &mut Vec::new(), &mut sharp);
+        (upper, sharp, scores.iter().map(|&score| sieve.scale().limit(score)).collect())
     }
 }
 
@@ -204,20 +207,22 @@ fn hold(kind: &str, data: &[f32], d: usize, metric: Metric, cues: impl Fn(&Trial
         for q in 0..queries.len() {
             let query = Query::new(metric, &queries, q);
             let (scores, fine) = (trial.scores(&query), trial.fine(&query));
-            let (upper, least) = trial.sieved(&query, false, &scores);
+            let (upper, sharp, least) = trial.sieved(&query, false, &scores);
             let (tiled, tiled_upper, tiled_least) = trial.tiled(&query, &scores);
-            let (of_signs, _) = trial.sieved(&query, true, &scores);
+            let (of_signs, ..) = trial.sieved(&query, true, &scores);
             for (row, (&score, &limit)) in scores.iter().zip(&fine).enumerate() {
                 let at = || format!("{kind}, {isa:?}, {metric:?}, width {d}, row {row}, cue {q}");
                 assert!(limit.lower <= score && score <= limit.upper, "{}: {score} in {limit:?}", at());
                 assert!(least[row] <= upper[row], "{}: {score} up to {} of {}", at(), least[row], upper[row]);
+                let sharp = sharp[row];
+                assert!(f64::from(least[row]) <= sharp, "{}: {score} up to {} of {sharp}", at(), least[row]);
                 let Limit { lower, upper } = tiled[row];
                 assert!(lower <= score && score <= upper, "{}: {score} in {:?}", at(), tiled[row]);
                 let (upper, least) = (tiled_upper[row], tiled_least[row]);
                 assert!(least <= upper, "{}: tiled {score} up to {least} of {upper}", at());
                 assert!(of_signs[row].is_finite(), "{}: {}", at(), of_signs[row]);
             }
-            all_limits.push((fine, upper, of_signs));
+            all_limits.push((fine, upper, sharp, of_signs));
         }
         let same = before.get_or_insert_with(|| all_limits.clone());
         assert_eq!(same, &all_limits, "{kind}, {isa:?}: limits of another instruction set");
@@ -296,10 +301,10 @@ fn rows_too_wide_for_a_kernel_are_not_coded() {
 }
 
 /// How many rows may be among the best ten, as far as each code can tell; the mean over queries.
-fn survivors(data: &[f32], d: usize, cues: &[f32]) -> [f64; 3] {
+fn survivors(data: &[f32], d: usize, cues: &[f32]) -> [f64; 4] {
     let trial = Trial::new(Isa::available().pop().unwrap(), data, d, Metric::Cosine);
     let queries = trial.queries(cues);
-    let mut sums = [0; 3];
+    let mut sums = [0; 4];
     for q in 0..queries.len() {
         let query = Query::new(Metric::Cosine, &queries, q);
         let mut best = trial.scores(&query);
@@ -307,9 +312,11 @@ fn survivors(data: &[f32], d: usize, cues: &[f32]) -> [f64; 3] {
         let floor = best[9];
         sums[0] += trial.fine(&query).iter().filter(|limit| limit.upper >= floor).count();
         for (sum, signs) in sums[1..].iter_mut().zip([false, true]) {
-            let (upper, least) = trial.sieved(&query, signs, &[floor]);
+            let (upper, _, least) = trial.sieved(&query, signs, &[floor]);
             *sum += upper.iter().filter(|&&upper| upper >= least[0]).count();
         }
+        let (_, sharp, least) = trial.sieved(&query, false, &[floor]);
+        sums[3] += sharp.iter().filter(|&&upper| upper >= least[0].into()).count();
     }
     sums.map(|sum| sum as f64 / queries.len() as f64)
 }
@@ -323,8 +330,9 @@ fn limits_rule_most_rows_out() {
     let data: Vec<f32> =
         (0..n * d).map(|i| (topics[i / d % 50 * d + i % d] + normal.next()) as f32).collect();
     let cues: Vec<f32> = data[..20 * d].iter().map(|x| x + 0.7 * normal.next() as f32).collect();
-    let [fine, coarse, signs] = survivors(&data, d, &cues);
+    let [fine, coarse, signs, sharp] = survivors(&data, d, &cues);
     assert!(fine < 16.0, "whole codes leave {fine} of {n}");
+    assert!(sharp < 20.0, "upper halves and lower ones leave {sharp} of {n}");
     assert!(coarse < 50.0, "their upper halves leave {coarse} of {n}");
     assert!(signs < 100.0, "signs leave {signs} of {n}");
 }

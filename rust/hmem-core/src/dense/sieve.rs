@@ -75,6 +75,20 @@ impl<'a> Sieve<'a> {
         }
     }
 
+    /// Puts behind `sharp` the limits of some rows by their whole codes, given those of all by the upper halves; where signs
+    /// were read, what is given. `sums` is memory to work in.
+    pub(crate) fn sharpen(&self, rows: &[u32], upper: &[f32], sums: &mut Vec<i32>, sharp: &mut Vec<f64>) {
+        let Mesh::Coarse(coarse) = &self.mesh else {
+            sharp.extend(rows.iter().map(|&row| f64::from(upper[row as usize])));
+            return;
+        };
+        sums.clear();
+        sums.resize(rows.len(), 0);
+        nibble::dot_chosen(self.isa, self.aim.codes().planes().low, rows, &coarse.query, sums);
+        let limit = |(row, &sum)| self.aim.sharpened(coarse, row, upper[row], sum);
+        sharp.extend(rows.iter().map(|&row| row as usize).zip(&*sums).map(limit));
+    }
+
     /// Limits of all rows of a run of blocks, allowed or not, and the largest of each block.
     fn run(&self, blocks: Range<usize>, rows: Range<usize>, upper: &mut [f32], largest: &mut [f32]) {
         let codes = self.aim.codes();

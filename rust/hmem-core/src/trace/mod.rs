@@ -5,11 +5,14 @@
 
 pub mod candidates;
 mod contenders;
+mod floor;
 pub mod index;
 pub mod moments;
 mod pool;
 mod sample;
 pub mod segment;
+mod sieved;
+mod sweep;
 
 pub use candidates::Candidates;
 pub use index::{Cue, TraceIndex};

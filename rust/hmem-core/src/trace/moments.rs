@@ -3,15 +3,12 @@
 //! Which memories are in the sample follows from the ids alone, and their energies from their keys alone, with the
 //! same bits everywhere. So the moments do not show how an index came to be.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::pool::quick_energy;
 use super::sample::Comparison;
-use super::segment::{TraceSegment, sample_order};
+use super::segment::TraceSegment;
 use crate::dense::query::Query;
 use crate::kernels::isa::Isa;
-use crate::segment::View;
+use crate::segment::{Part, View};
 
 /// Memories over which the moments of the energy are taken.
 pub const SAMPLE: usize = 1024;
@@ -37,38 +34,44 @@ impl Moments {
         Self { mean, deviation: (squares / count as f64).sqrt() }
     }
 
-    /// Of the energies of the live memories with keys that come first in [`sample_order`].
+    /// Of the energies of the live memories with keys that come first in [`sample_order`](super::segment::sample_order).
     pub(super) fn of_energy(isa: Isa, query: &Query<'_>, view: &View<TraceSegment>, beta: f64) -> Self {
+        let (sample, places) = sample(view);
         let mut comparison = Comparison::new(isa, query);
-        let mut cosines = Vec::new();
-        let sample = sample(view);
-        let energy = |&(part, at): &(usize, usize)| {
-            let segment = view.parts()[part].segment();
-            let keys = segment.keys_of(segment.sample()[at] as usize);
-            comparison.cosines(segment.keys().rows(), keys, segment.copies(), at, &mut cosines);
-            quick_energy(&cosines, beta)
+        let energies_of = |(part, places): (&Part<TraceSegment>, &Vec<usize>)| {
+            let segment = part.segment();
+            let keys = |&at: &usize| segment.keys_of(segment.sample()[at] as usize);
+            let cosines = comparison.cosines(segment.keys().rows(), segment.copies(), places, keys);
+            let mut rest = &cosines[..];
+            let mut energy = |at| quick_energy(rest.split_off(..keys(at).len()).expect("all keys"), beta);
+            places.iter().map(&mut energy).collect::<Vec<_>>().into_iter()
         };
-        let energies: Vec<f64> = sample.iter().map(energy).collect();
+        let mut of_parts: Vec<_> = view.parts().iter().zip(&places).map(energies_of).collect();
+        // In the order of the sample, in which they are summed.
+        let energies: Vec<f64> = sample.iter().filter_map(|&part| of_parts[part].next()).collect();
         Self::new(energies.iter().copied(), energies.len())
     }
 }
 
-/// Part, and place in its [`TraceSegment::sample`], of the memories in the sample, in their order.
-fn sample(view: &View<TraceSegment>) -> Vec<(usize, usize)> {
-    let next = |part: usize, from: usize| {
-        let view = &view.parts()[part];
-        let rows = &view.segment().sample()[from..];
-        let at = from + rows.iter().position(|&row| view.live().contains(row as usize))?;
-        let row = view.segment().sample()[at] as usize;
-        Some(Reverse((sample_order(view.ids()[row]), part, at)))
+/// The parts of the memories in the sample, in their order; and for each part the places of its memories in its
+/// [`TraceSegment::sample`], ascending.
+fn sample(view: &View<TraceSegment>) -> (Vec<usize>, Vec<Vec<usize>>) {
+    let parts = view.parts();
+    let live = |part: usize| {
+        let (segment, live) = (parts[part].segment(), parts[part].live());
+        let orders = segment.sample_orders().iter().copied().zip(segment.sample()).enumerate();
+        orders.filter_map(|(at, (order, &row))| live.contains(row as usize).then_some((order, at)))
     };
-    let mut heads: BinaryHeap<_> = (0..view.parts().len()).filter_map(|part| next(part, 0)).collect();
-    let mut sample = Vec::with_capacity(SAMPLE.min(view.len()));
-    while sample.len() < SAMPLE
-        && let Some(Reverse((_, part, at))) = heads.pop()
-    {
-        sample.push((part, at));
-        heads.extend(next(part, at + 1));
+    let mut rest: Vec<_> = (0..parts.len()).map(live).collect();
+    let mut heads: Vec<_> = rest.iter_mut().map(Iterator::next).collect();
+    let (mut sample, mut places) = (Vec::with_capacity(SAMPLE), vec![Vec::new(); parts.len()]);
+    while sample.len() < SAMPLE {
+        // Few parts: looking at all of them is quicker than a heap.
+        let firsts = heads.iter().enumerate().filter_map(|(part, head)| Some((head.as_ref()?, part)));
+        let Some((&(_, at), part)) = firsts.min() else { break };
+        sample.push(part);
+        places[part].push(at);
+        heads[part] = rest[part].next();
     }
-    sample
+    (sample, places)
 }

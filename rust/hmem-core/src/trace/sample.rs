@@ -49,12 +49,6 @@ impl Copies {
             + size_of_val(&*self.units)
             + size_of_val(&*self.offsets)
     }
-
-    /// Those of a memory; `None` if there are none of it.
-    fn of(&self, place: usize) -> Option<Range<usize>> {
-        let bounds = self.offsets.get(place..place + 2)?;
-        Some(bounds[0]..bounds[1])
-    }
 }
 
 struct Encoder {
@@ -119,47 +113,51 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Cosines with `keys` of `rows`, whose copies are those of `place` in `copies` if there are any.
+    /// Cosines with the keys of memories that stand at `places` of a sample, ascending; `keys` gives those of one, in `rows`.
     pub(super) fn cosines(
         &mut self,
         rows: &NormalRows,
-        keys: Range<usize>,
         copies: &Copies,
-        place: usize,
-        cosines: &mut Vec<f64>,
-    ) {
-        cosines.clear();
-        if let Some(copied) = copies.of(place) {
-            self.of_copies(copies, copied, cosines);
-        } else if (MIN_DIM..=MAX_WIDTH).contains(&rows.dim()) {
-            let copies = Copies::new(self.isa, rows, std::iter::once(keys));
-            self.of_copies(&copies, 0..copies.units.len(), cosines);
+        places: &[usize],
+        keys: impl Fn(&usize) -> Range<usize>,
+    ) -> Vec<f64> {
+        let mut cosines = Vec::new();
+        let (copied, others) = places.split_at(places.partition_point(|&at| at + 1 < copies.offsets.len()));
+        self.of_copies(
+            copies,
+            copied.iter().flat_map(|&at| copies.offsets[at]..copies.offsets[at + 1]),
+            &mut cosines,
+        );
+        if (MIN_DIM..=MAX_WIDTH).contains(&rows.dim()) {
+            let copies = Copies::new(self.isa, rows, others.iter().map(keys));
+            self.of_copies(&copies, 0..copies.units.len(), &mut cosines);
         } else {
-            self.products.clear();
-            self.products.resize(keys.len(), 0.0);
-            let stored = rows.rows_between(keys.start, keys.end);
-            dot_rows(self.isa, stored, self.query.numbers(), &mut self.products);
-            let products = self.products.iter();
-            cosines.extend(
-                keys.zip(products).map(|(key, &product)| self.query.rounded_score(rows, key, product)),
-            );
+            others.iter().for_each(|at| self.of_rows(rows, keys(at), &mut cosines));
         }
+        cosines
     }
 
-    fn of_copies(&mut self, copies: &Copies, copied: Range<usize>, cosines: &mut Vec<f64>) {
+    fn of_rows(&mut self, rows: &NormalRows, keys: Range<usize>, cosines: &mut Vec<f64>) {
+        self.products.clear();
+        self.products.resize(keys.len(), 0.0);
+        let stored = rows.rows_between(keys.start, keys.end);
+        dot_rows(self.isa, stored, self.query.numbers(), &mut self.products);
+        let products = self.products.iter();
+        cosines
+            .extend(keys.zip(products).map(|(key, &product)| self.query.rounded_score(rows, key, product)));
+    }
+
+    fn of_copies(&mut self, copies: &Copies, chosen: impl Iterator<Item = usize>, cosines: &mut Vec<f64>) {
         let [a, b] = &self.halves;
         let planes = Planes { high: &copies.high, low: &copies.low, steps: a.len() };
         self.chosen.clear();
-        self.chosen.extend(copied.clone().map(|copy| u32::try_from(copy).expect("a sample is small")));
+        self.chosen.extend(chosen.map(|copy| u32::try_from(copy).expect("a sample is small")));
         self.sums.clear();
-        self.sums.resize(copied.len(), 0);
+        self.sums.resize(self.chosen.len(), 0);
         dot_codes(self.isa, planes, &self.chosen, [a, b], &mut self.sums);
-        let units = copies.units[copied].iter();
-        cosines.extend(
-            self.sums
-                .iter()
-                .zip(units)
-                .map(|(sum, unit)| f64::from(sum.wrapping_sub(self.too_much)) * self.unit * unit),
-        );
+        let cosine = |(&copy, &sum): (&u32, &i32)| {
+            f64::from(sum.wrapping_sub(self.too_much)) * self.unit * copies.units[copy as usize]
+        };
+        cosines.extend(self.chosen.iter().zip(&self.sums).map(cosine));
     }
 }

@@ -7,6 +7,7 @@ use super::sample::Copies;
 use crate::bitmap::Bitmap;
 use crate::dense::DenseSegment;
 use crate::kernels::random::Random;
+use crate::kernels::sign::BLOCK;
 use crate::segment::{Live, Segment};
 use crate::sparse::words::Words;
 
@@ -22,11 +23,15 @@ pub struct TraceSegment {
     owners: Vec<u32>,
     /// For each key no less than `ln(keys)` of its memory, by a millionth or less.
     log_counts: Vec<f32>,
+    /// The largest of each block of them.
+    most_logs: Vec<f32>,
     most_keys: usize,
     words: Words,
     ids: Vec<i64>,
     /// Memories that have keys, by ascending [`sample_order`] of their ids.
     sample: Vec<u32>,
+    /// Their places in that order.
+    sample_orders: Vec<u64>,
     /// Of the keys of the first of them.
     copies: Copies,
 }
@@ -60,8 +65,10 @@ impl TraceSegment {
         assert_eq!((offsets.len(), words.n_rows()), (ids.len() + 1, ids.len()), "one row a memory");
         let n = u32::try_from(ids.len()).expect("rows fit u32");
         let has_keys = |&row: &u32| offsets[row as usize] < offsets[row as usize + 1];
-        let mut sample: Vec<u32> = (0..n).filter(has_keys).collect();
-        sample.sort_unstable_by_key(|&row| sample_order(ids[row as usize]));
+        let mut orders: Vec<(u64, u32)> =
+            (0..n).filter(has_keys).map(|row| (sample_order(ids[row as usize]), row)).collect();
+        orders.sort_unstable();
+        let (sample_orders, sample): (Vec<u64>, Vec<u32>) = orders.into_iter().unzip();
         let (mut owners, mut log_counts) =
             (Vec::with_capacity(key_ids.len()), Vec::with_capacity(key_ids.len()));
         let mut most_keys = 0;
@@ -71,9 +78,24 @@ impl TraceSegment {
             log_counts.resize(end, log_rounded_up(end - bounds[0]));
             most_keys = most_keys.max(end - bounds[0]);
         }
+        let most_logs =
+            log_counts.chunks(BLOCK).map(|logs| logs.iter().copied().fold(0.0, f32::max)).collect();
         let copied = sample.iter().take(COPIED).map(|&row| offsets[row as usize]..offsets[row as usize + 1]);
         let copies = Copies::new(keys.isa(), keys.rows(), copied);
-        Self { copies, keys, key_ids, offsets, owners, log_counts, most_keys, words, ids, sample }
+        Self {
+            copies,
+            keys,
+            key_ids,
+            offsets,
+            owners,
+            log_counts,
+            most_logs,
+            most_keys,
+            words,
+            ids,
+            sample,
+            sample_orders,
+        }
     }
 
     pub(super) fn keys(&self) -> &DenseSegment {
@@ -97,6 +119,11 @@ impl TraceSegment {
     /// For each key no less than `ln(keys)` of its memory, by a millionth or less.
     pub(super) fn log_counts(&self) -> &[f32] {
         &self.log_counts
+    }
+
+    /// The largest of each [`BLOCK`] of [`log_counts`](Self::log_counts).
+    pub(super) fn most_logs(&self) -> &[f32] {
+        &self.most_logs
     }
 
     /// No memory has more keys.
@@ -123,6 +150,11 @@ impl TraceSegment {
         &self.sample
     }
 
+    /// Their places in that order.
+    pub(super) fn sample_orders(&self) -> &[u64] {
+        &self.sample_orders
+    }
+
     /// Copies of the keys of the first memories of [`sample`](Self::sample).
     pub(super) fn copies(&self) -> &Copies {
         &self.copies
@@ -140,9 +172,11 @@ impl Segment for TraceSegment {
             + size_of_val(&*self.offsets)
             + size_of_val(&*self.owners)
             + size_of_val(&*self.log_counts)
+            + size_of_val(&*self.most_logs)
             + self.words.nbytes()
             + size_of_val(&*self.ids)
             + size_of_val(&*self.sample)
+            + size_of_val(&*self.sample_orders)
             + self.copies.nbytes()
     }
 

@@ -34,6 +34,12 @@ pub(super) fn dot_rows(proof: Avx2, rows: &[Line], query: &[Step], out: &mut [i3
     unsafe { with_avx2(rows, query, out) }
 }
 
+pub(super) fn dot_chosen(proof: Avx2, rows: &[Line], chosen: &[u32], query: &[Step], out: &mut [i32]) {
+    proof.assert_present();
+    // SAFETY: as above.
+    unsafe { chosen_with_avx2(rows, chosen, query, out) }
+}
+
 pub(super) fn dot_codes(
     proof: Avx2,
     planes: Planes<'_>,
@@ -67,6 +73,26 @@ fn with_avx2(rows: &[Line], query: &[Step], out: &mut [i32]) {
     }
     for (row, out) in blocks.remainder().chunks_exact(steps).zip(rest) {
         let [[sums]] = dot([row], [query]);
+        *out = sum(sums);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn chosen_with_avx2(rows: &[Line], chosen: &[u32], query: &[Step], out: &mut [i32]) {
+    let steps = query.len();
+    let of = |number: u32| row(rows, number as usize, steps);
+    let (pairs, last) = chosen.as_chunks::<SHARED>();
+    let (outs, last_out) = out.as_chunks_mut::<SHARED>();
+    for (i, (&[first, second], out)) in pairs.iter().zip(outs).enumerate() {
+        for &next in chosen.iter().skip(SHARED * i + AHEAD).take(SHARED) {
+            let next = rows.as_ptr().wrapping_add(next as usize * steps);
+            (0..steps).for_each(|step| _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(step).cast()));
+        }
+        let [[first], [second]] = dot([of(first), of(second)], [query]);
+        *out = [sum(first), sum(second)];
+    }
+    for (&number, out) in last.iter().zip(last_out) {
+        let [[sums]] = dot([of(number)], [query]);
         *out = sum(sums);
     }
 }

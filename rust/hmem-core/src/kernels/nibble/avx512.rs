@@ -21,13 +21,22 @@ const ROWS: usize = 16;
 /// Steps of the query that are held in registers at a time.
 const GROUP: usize = 4;
 
-/// How many chosen rows ahead memory is asked for.
+/// How many chosen rows ahead memory is asked for, where both planes are read …
 const AHEAD: usize = 4;
+
+/// … and where one is.
+const AHEAD_IN_ONE: usize = 20;
 
 pub(super) fn dot_rows(proof: Vnni, rows: &[Line], query: &[Step], out: &mut [i32]) {
     proof.assert_present();
     // SAFETY: `Vnni` proves that the CPU has the instructions.
     unsafe { with_vnni(rows, query, out) }
+}
+
+pub(super) fn dot_chosen(proof: Vnni, rows: &[Line], chosen: &[u32], query: &[Step], out: &mut [i32]) {
+    proof.assert_present();
+    // SAFETY: as above.
+    unsafe { chosen_with_vnni(rows, chosen, query, out) }
 }
 
 pub(super) fn dot_codes(
@@ -75,6 +84,53 @@ fn add_group<const G: usize>(rows: &[Line], steps: usize, from: usize, group: &[
     let rest = out.len() / ROWS * ROWS;
     for (row, out) in blocks.remainder().chunks_exact(steps).zip(&mut out[rest..]) {
         *out += _mm512_reduce_add_epi32(dot::<G>(&row[from..from + G], &query));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+fn chosen_with_vnni(rows: &[Line], chosen: &[u32], query: &[Step], out: &mut [i32]) {
+    let steps = query.len();
+    out.fill(0);
+    for from in (0..steps).step_by(GROUP) {
+        let group = &query[from..steps.min(from + GROUP)];
+        match group.len() {
+            1 => add_group_of_chosen::<1>(rows, chosen, steps, from, group, out),
+            2 => add_group_of_chosen::<2>(rows, chosen, steps, from, group, out),
+            3 => add_group_of_chosen::<3>(rows, chosen, steps, from, group, out),
+            _ => add_group_of_chosen::<GROUP>(rows, chosen, steps, from, group, out),
+        }
+    }
+}
+
+/// Adds the sums over steps `from..from + G`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+fn add_group_of_chosen<const G: usize>(
+    rows: &[Line],
+    chosen: &[u32],
+    steps: usize,
+    from: usize,
+    group: &[Step],
+    out: &mut [i32],
+) {
+    let query: [[__m512i; 2]; G] = std::array::from_fn(|g| [signed(&group[g][0]), signed(&group[g][1])]);
+    let sums_of = |i: usize| {
+        if let Some(&next) = chosen.get(i + AHEAD_IN_ONE) {
+            let next = rows.as_ptr().wrapping_add(next as usize * steps + from);
+            (0..G).for_each(|g| _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(g).cast()));
+        }
+        let at = chosen[i] as usize * steps + from;
+        dot::<G>(&rows[at..at + G], &query)
+    };
+    let (blocks, rest) = out.as_chunks_mut::<ROWS>();
+    let first_of_rest = blocks.len() * ROWS;
+    for (block, out) in blocks.iter_mut().enumerate() {
+        let sums = std::array::from_fn(|i| sums_of(block * ROWS + i));
+        let before = load_sums(out);
+        store_sums(out, _mm512_add_epi32(before, across(sums)));
+    }
+    for (i, out) in rest.iter_mut().enumerate() {
+        *out += _mm512_reduce_add_epi32(sums_of(first_of_rest + i));
     }
 }
 

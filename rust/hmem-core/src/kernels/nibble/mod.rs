@@ -2,7 +2,8 @@
 //!
 //! A row of 8-bit codes `c = 16·h + l` is kept as two *planes*: the high halves `h` of all its numbers, and the low halves
 //! `l`. The high plane alone says nearly as much and is read in half the time, so a scan reads it first ([`dot_rows`]);
-//! few rows are looked at again with both ([`dot_codes`]).
+//! few rows are looked at again with both ([`dot_codes`]), or with the low plane alone where the sum of the high one is known
+//! ([`dot_chosen`]).
 //!
 //! # Layout
 //!
@@ -14,6 +15,7 @@
 //!
 //! * [`dot_rows`]: `Σ h·q`, with `0 ≤ h ≤ 15` and `-127 ≤ q ≤ 127`; exact, since `128·15·127·steps` fits 32 bits for all
 //!   widths up to [`MAX_WIDTH`].
+//! * [`dot_chosen`]: the same of rows anywhere in a plane.
 //! * [`dot_codes`]: `Σ (16·h + l)·(128·a + b)` for a query in two halves `a` and `b`, modulo 2³². Whoever makes the query
 //!   keeps the true sum within 32 bits; intermediate ones may wrap.
 //! * Integers have no rounding: every variant gives the same numbers.
@@ -91,6 +93,32 @@ pub fn dot_rows(isa: Isa, rows: &[Line], query: &[Step], out: &mut [i32]) {
     }
 }
 
+/// Sums of those of one plane's rows that are numbered `chosen`.
+///
+/// # Panics
+/// If a number is not below the count of rows, or the lengths do not fit together.
+pub fn dot_chosen(isa: Isa, rows: &[Line], chosen: &[u32], query: &[Step], out: &mut [i32]) {
+    assert_eq!(chosen.len(), out.len(), "one result a row");
+    assert!(query.len() * STEP <= MAX_WIDTH, "sums fit 32 bits");
+    let n = rows.len() / query.len().max(1);
+    assert!(chosen.iter().all(|&row| (row as usize) < n), "rows that there are");
+    isa.assert_present();
+    match isa {
+        Isa::Scalar => scalar::dot_chosen(rows, chosen, query, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::dot_chosen(proof, rows, chosen, query, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(proof) => match proof.vnni() {
+            Some(vnni) => avx512::dot_chosen(vnni, rows, chosen, query, out),
+            None => avx2::dot_chosen(proof.avx2(), rows, chosen, query, out),
+        },
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::dot_chosen(proof, rows, chosen, query, out),
+        #[allow(unreachable_patterns, reason = "proofs of another architecture are never made here")]
+        _ => scalar::dot_chosen(rows, chosen, query, out),
+    }
+}
+
 /// Sums of both planes of the rows numbered `chosen`, with a query of upper halves `a` and lower halves `b`.
 ///
 /// # Panics
@@ -122,7 +150,7 @@ pub fn dot_codes(isa: Isa, planes: Planes<'_>, chosen: &[u32], query: [&[Step]; 
 /// The checks of all variants against [`scalar`], callable from a plain program (see `examples/check_kernels.rs`).
 #[doc(hidden)]
 pub mod checks {
-    use super::{Isa, Line, Planes, STEP, SignedLine, Step, dot_codes, dot_rows, scalar};
+    use super::{Isa, Line, Planes, STEP, SignedLine, Step, dot_chosen, dot_codes, dot_rows, scalar};
     use crate::kernels::random::Random;
 
     /// Compares sums for all counts of steps in `steps`, and row counts around the blocks of every variant.
@@ -152,6 +180,12 @@ pub mod checks {
                 }
                 let chosen: Vec<u32> =
                     (0..n).rev().step_by(2).filter_map(|row| u32::try_from(row).ok()).collect();
+                for (rows, query) in [(&low, &b), (&extreme, &most), (&extreme, &least)] {
+                    let (mut got, mut wanted) = (vec![1; chosen.len()], vec![2; chosen.len()]);
+                    dot_chosen(isa, rows, &chosen, query, &mut got);
+                    scalar::dot_chosen(rows, &chosen, query, &mut wanted);
+                    assert_eq!(got, wanted, "{isa:?}, chosen rows of {} numbers", steps * STEP);
+                }
                 for (high, low, a, b) in [(&high, &low, &a, &b), (&extreme, &extreme, &most, &least)] {
                     let planes = Planes { high, low, steps };
                     let (mut got, mut wanted) = (vec![1; chosen.len()], vec![2; chosen.len()]);
@@ -203,13 +237,16 @@ mod tests {
                 std::array::from_fn(|_| (0..n * steps).map(|_| line(&mut random)).collect());
             let chosen: Vec<u32> = (0..n).map(|i| (random.next_u64() as usize % n) as u32 * u32::from(i % 5 > 0)).collect();
             let planes = Planes { high: &high, low: &low, steps };
-            let (mut of_rows, mut of_codes) = (vec![1; n], vec![2; n]);
+            let (mut of_rows, mut of_chosen, mut of_codes) = (vec![1; n], vec![2; n], vec![2; n]);
             scalar::dot_rows(&high, &a, &mut of_rows);
+            scalar::dot_chosen(&low, &chosen, &b, &mut of_chosen);
             scalar::dot_codes(planes, &chosen, [&a, &b], &mut of_codes);
             for isa in Isa::available() {
                 let mut got = vec![3; n];
                 dot_rows(isa, &high, &a, &mut got);
                 prop_assert_eq!(&got, &of_rows);
+                dot_chosen(isa, &low, &chosen, &b, &mut got);
+                prop_assert_eq!(&got, &of_chosen);
                 dot_codes(isa, planes, &chosen, [&a, &b], &mut got);
                 prop_assert_eq!(&got, &of_codes);
             }
@@ -238,6 +275,8 @@ mod tests {
             assert_eq!(sums, [149 * 255 + 33 * 7]);
             dot_rows(isa, &[high], &[b], &mut sums);
             assert_eq!(sums, [-9 + 2 * 7]);
+            dot_chosen(isa, &[high, low], &[1], &[b], &mut sums);
+            assert_eq!(sums, [-5 + 7]);
         }
     }
 
@@ -247,5 +286,11 @@ mod tests {
         let planes = Planes { high: &[Line::ZERO], low: &[Line::ZERO], steps: 1 };
         let query = [[SignedLine::ZERO; 2]];
         dot_codes(Isa::Scalar, planes, &[1], [&query, &query], &mut [0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rows that there are")]
+    fn a_row_that_is_not_in_a_plane_is_refused() {
+        dot_chosen(Isa::Scalar, &[Line::ZERO], &[1], &[[SignedLine::ZERO; 2]], &mut [0]);
     }
 }

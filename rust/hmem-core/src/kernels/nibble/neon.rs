@@ -28,6 +28,12 @@ pub(super) fn dot_rows(proof: Neon, rows: &[Line], query: &[Step], out: &mut [i3
     unsafe { with_neon(rows, query, out) }
 }
 
+pub(super) fn dot_chosen(proof: Neon, rows: &[Line], chosen: &[u32], query: &[Step], out: &mut [i32]) {
+    proof.assert_present();
+    // SAFETY: as above.
+    unsafe { chosen_with_neon(rows, chosen, query, out) }
+}
+
 pub(super) fn dot_codes(
     proof: Neon,
     planes: Planes<'_>,
@@ -59,6 +65,22 @@ fn with_neon(rows: &[Line], query: &[Step], out: &mut [i32]) {
     }
     for (row, out) in blocks.remainder().chunks_exact(steps).zip(rest) {
         let [[sums]] = dot([row], [query]);
+        *out = vaddvq_s32(sums);
+    }
+}
+
+#[target_feature(enable = "neon")]
+fn chosen_with_neon(rows: &[Line], chosen: &[u32], query: &[Step], out: &mut [i32]) {
+    let steps = query.len();
+    let of = |row: u32| &rows[row as usize * steps..(row as usize + 1) * steps];
+    let (fours, last) = chosen.as_chunks::<ROWS>();
+    let (outs, last_out) = out.as_chunks_mut::<ROWS>();
+    for (four, out) in fours.iter().zip(outs) {
+        let sums = dot(four.map(of), [query]);
+        *out = sums.map(|[sums]| vaddvq_s32(sums));
+    }
+    for (&row, out) in last.iter().zip(last_out) {
+        let [[sums]] = dot([of(row)], [query]);
         *out = vaddvq_s32(sums);
     }
 }

@@ -14,6 +14,14 @@ pub fn dot_rows(rows: &[Line], query: &[Step], out: &mut [i32]) {
     }
 }
 
+/// `Σ h·q` of each chosen row.
+pub fn dot_chosen(rows: &[Line], chosen: &[u32], query: &[Step], out: &mut [i32]) {
+    for (&row, out) in chosen.iter().zip(out) {
+        let at = row as usize * query.len();
+        *out = dot(&rows[at..at + query.len()], query);
+    }
+}
+
 /// `Σ (16·h + l)·(128·a + b)` of each chosen row, modulo 2³².
 pub fn dot_codes(planes: Planes<'_>, chosen: &[u32], [a, b]: [&[Step]; 2], out: &mut [i32]) {
     for (&row, out) in chosen.iter().zip(out) {
