@@ -8,29 +8,26 @@ use super::codes::Codes;
 use super::scan::CHUNK;
 use crate::kernels::isa::Isa;
 use crate::kernels::limits::{PerRow, reaching, upper_limits_of_dots};
-use crate::kernels::line::Line;
 use crate::kernels::nibble;
 use crate::kernels::sign::BLOCK;
 
-/// One query and one segment, with room for the rows that are looked at together.
+/// One query and one segment.
 #[derive(Debug)]
 pub(super) struct Screen<'a> {
     isa: Isa,
     codes: &'a Codes,
     coarse: Coarse,
     scale: Scale,
-    lines: Vec<Line>,
 }
 
 impl<'a> Screen<'a> {
     pub(super) fn new(isa: Isa, aim: &Aim<'a>) -> Self {
         let (coarse, scale) = aim.likely_coarse();
-        let codes = aim.codes();
-        Self { isa, codes, coarse, scale, lines: vec![Line::ZERO; CHUNK * codes.planes().steps] }
+        Self { isa, codes: aim.codes(), coarse, scale }
     }
 
     /// Adds those of the `chosen` rows that may reach `floor` to `passed`, and asks for the rest of their codes.
-    pub(super) fn pass(&mut self, chosen: &[u32], floor: f64, passed: &mut Vec<u32>) {
+    pub(super) fn pass(&self, chosen: &[u32], floor: f64, passed: &mut Vec<u32>) {
         let floor = self.scale.limit(floor).max(f32::MIN);
         for chosen in chosen.chunks(CHUNK) {
             let mut limits = [0f32; CHUNK];
@@ -49,19 +46,16 @@ impl<'a> Screen<'a> {
     }
 
     /// Upper limits, which hold nearly always, of up to [`CHUNK`] rows.
-    fn limits(&mut self, chosen: &[u32], limits: &mut [f32]) {
+    fn limits(&self, chosen: &[u32], limits: &mut [f32]) {
         let (n, planes, per_row) = (chosen.len(), self.codes.planes(), self.codes.per_row());
         let mut offset = [0f32; CHUNK];
         let mut scale = [0f32; CHUNK];
-        let lines = &mut self.lines[..n * planes.steps];
-        for (i, (&row, lines)) in chosen.iter().zip(lines.chunks_exact_mut(planes.steps)).enumerate() {
-            let row = row as usize;
-            lines.copy_from_slice(planes.high_of(row..row + 1));
-            offset[i] = per_row.offset[row];
-            scale[i] = per_row.scale[row];
+        for (i, &row) in chosen.iter().enumerate() {
+            offset[i] = per_row.offset[row as usize];
+            scale[i] = per_row.scale[row as usize];
         }
         let mut sums = [0; CHUNK];
-        nibble::dot_rows(self.isa, lines, &self.coarse.query, &mut sums[..n]);
+        nibble::dot_chosen(self.isa, planes.high, chosen, &self.coarse.query, &mut sums[..n]);
         // A row's error is in units of its scale here.
         let rows = PerRow { offset: &offset[..n], scale: &scale[..n], error: &scale[..n] };
         let mut largest = [0f32; CHUNK / BLOCK];

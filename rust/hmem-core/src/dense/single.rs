@@ -209,7 +209,7 @@ impl Search<'_> {
     ) -> Option<()> {
         let aimed = sieved.aimed;
         let codes = aimed.aim.codes();
-        let mut screen = (depth == Depth::Signs).then(|| Screen::new(self.isa, &aimed.aim));
+        let screen = (depth == Depth::Signs).then(|| Screen::new(self.isa, &aimed.aim));
         let compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
             self.compare(&aimed.aim, &aimed.fine, chosen, |limit, row| {
                 contest.enter(depth.limit(limit), aimed.first + row);
@@ -219,7 +219,7 @@ impl Search<'_> {
         let (mut chosen, mut passed) = (Vec::with_capacity(CHUNK + BLOCK), Vec::new());
         let mut judge = |chosen: &mut Vec<u32>, contest: &mut Contest, last: bool| {
             *compared += chosen.len();
-            match &mut screen {
+            match &screen {
                 Some(screen) => {
                     screen.pass(chosen, contest.floor(), &mut passed);
                     chosen.clear();
