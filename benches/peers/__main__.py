@@ -33,7 +33,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=_positive, default=1, help="for each library")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these methods, whatever the size")
     parser.add_argument("--json", metavar="OUT", help="write the result object there")
-    parser.add_argument("--record", action="store_true", help="write benches/records/DATE-dense.md")
+    parser.add_argument("--record", action="store_true", help="write benches/records/DATE-dense-SETS.md")
     return parser.parse_args(arguments)
 
 

@@ -74,7 +74,7 @@ def result_of(
 
 
 def write_record(result: Mapping[str, Any], day: date) -> Path:
-    """Write the page of that day's run, over an earlier one of the same day."""
+    """Write the page of that day's run, over an earlier one of the same day and data."""
     settings = result["settings"]
     versions = ", ".join(f"{name} {version}" for name, version in settings["libraries"].items())
     machine = result["machine"]
@@ -97,7 +97,8 @@ one call. Graphs: {settings["graphs"]}.
 {as_markdown(result["rows"], result["missing"])}
 """
     _RECORDS.mkdir(exist_ok=True)
-    path = _RECORDS / f"{day.isoformat()}-dense.md"
+    sets = "-".join(dict.fromkeys(row["set"] for row in result["rows"]))
+    path = _RECORDS / f"{day.isoformat()}-dense-{sets}.md"
     path.write_text(page, encoding="utf-8")
     return path
 

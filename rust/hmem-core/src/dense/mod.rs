@@ -1,8 +1,8 @@
 //! Similarity search over float32 rows.
 //!
 //! Reading order: [`normal`] (how rows are kept), [`codes`] (their small copies, and what these prove), `query` and `aim`
-//! (a query as rows and codes want it), `sieve`, `floats` and `contest` (who may be among the best), [`scan`] (searches),
-//! `single` (how one query is answered), `batch` (many at once), [`segment`] and [`index`] (what users hold).
+//! (a query as rows and codes want it), `sieve`, `screen`, `floats` and `contest` (who may be among the best), [`scan`]
+//! (searches), `single` (how one query is answered), `batch` (many at once), [`segment`] and [`index`] (what users hold).
 
 pub(crate) mod aim;
 mod batch;

@@ -4,9 +4,10 @@
 //!
 //! 1. A *sieve* gives every row an upper limit of its score, from the smallest code that serves: the upper halves of 8-bit
 //!    codes where the answer must be exact, signs where nearly always is enough.
-//! 2. The rows that look best are compared by their whole codes; what the `k`-th of them reaches for certain is the first
-//!    *floor*.
-//! 3. Rows whose limit reaches the floor are compared by their whole codes; the floor rises on the way.
+//! 2. The rows of all segments that look best are compared by their whole codes; what the `k`-th of them reaches for certain
+//!    (after signs: nearly always) is the first *floor*.
+//! 3. Rows whose limit reaches the floor are compared by their whole codes, after signs by their upper halves first
+//!    (`screen`); the floor rises on the way.
 //! 4. Rows that are still in the contest, hardly more than `k`, are scored in float64.
 //!
 //! With proved limits the answer, its order included, is that of a float64 scan over all rows: scores are
