@@ -1,7 +1,7 @@
 """How many of the best rows a search with ``exact=False`` misses.
 
-Takes a ``.npy`` file of float32 rows, such as the embeddings that ``make bench-peers`` keeps in ``$HMEM_CACHE/bench-peers``;
-2,000 rows, drawn at random, are held out as queries.
+Takes a ``.npy`` file of float32 rows, such as the embeddings that ``make bench-peers`` keeps in
+``$HMEM_CACHE/bench-peers``; 2,000 rows, drawn at random, are held out as queries.
 """
 
 from __future__ import annotations
