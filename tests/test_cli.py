@@ -449,7 +449,9 @@ def test_debug_shows_where_a_failure_comes_from(tmp_path):
 def test_ctrl_c_while_storing_leaves_a_consistent_store(tmp_path):
     path = tmp_path / "s"
     command = [sys.executable, "-m", "hmem_fast", "store", path, "--encoder", "hashing:8", "--file", "-"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    # Where a shell runs the tests in the background, they and their children ignore the signal.
+    with subprocess.Popen(command, **pipes, preexec_fn=heed_ctrl_c) as process:
         # A thousand are committed at a time; the rest waits for a thousand that never comes.
         process.stdin.write(lines({"text": f"thing {n}"} for n in range(1500)))
         process.stdin.flush()
@@ -465,6 +467,10 @@ def test_ctrl_c_while_storing_leaves_a_consistent_store(tmp_path):
     with Memory.open(path) as memory:
         assert len(memory) == 1000
         assert memory.recall("thing 999", k=1)[0].text == "thing 999"
+
+
+def heed_ctrl_c():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stored(path):
