@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 
+/// Limits that are kept at most, 16 MB: beyond that, fresh memory takes a small part of a search.
+const KEPT_AT_MOST: usize = 1 << 22;
+
 /// Memory that a thread keeps for its next search: fresh memory is slower than the search that fills it.
 pub(crate) struct Scratch(Vec<f32>);
 
@@ -26,6 +29,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        KEPT.set(std::mem::take(&mut self.0));
+        if self.0.capacity() <= KEPT_AT_MOST {
+            KEPT.set(std::mem::take(&mut self.0));
+        }
     }
 }
