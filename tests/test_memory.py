@@ -15,6 +15,7 @@ from hmem_fast.errors import (
     UnknownIdError,
 )
 from hmem_fast.memory import DefaultPipeline, Memory
+from hmem_fast.memory import pipeline as pipelines
 from strategies import TALK
 
 
@@ -150,6 +151,31 @@ class TestRecall:
             for k in range(1, 12):
                 hits = memory.recall(vector, k=k, where=where)
                 assert [(hit.id, hit.score) for hit in hits] == ranked[:k]
+
+    @pytest.mark.parametrize("weights", [{}, {"words_weight": 0.0}, {"energy_weight": 0.0}, {"speaker_bonus": -1.0}])
+    def test_few_candidates_of_a_text_give_the_first_of_many(self, memory, weights, monkeypatch):
+        words = ["bees", "soup", "boat", "hut", "garden", "river", "Ann", "Ben", "rope", "xylophone"]
+        random = np.random.default_rng(7)
+        memory.store_many(
+            [
+                {
+                    "text": " ".join(random.choice(words, 1 + i % 4)),
+                    "speaker": ("Ann", "Ben")[i % 2],
+                    "session": str(i // 5),
+                }
+                for i in range(150)
+            ]
+        )
+        pipeline, questions = DefaultPipeline(**weights), ["bees", "Did Ann see the river?", "soup boat rope", "cello"]
+        for where in (None, {"speaker": "Ben"}):
+            monkeypatch.setattr(pipelines, "FEW", 64)
+            ranked = [memory.recall(text, k=150, where=where, pipeline=pipeline) for text in questions]
+            for few in (1, 5, 64):
+                monkeypatch.setattr(pipelines, "FEW", few)
+                for text, all_hits in zip(questions, ranked, strict=True):
+                    for k in (1, 3, 10):
+                        hits = memory.recall(text, k=k, where=where, pipeline=pipeline)
+                        assert [(hit.id, hit.score) for hit in hits] == [(hit.id, hit.score) for hit in all_hits[:k]]
 
     def test_one_memory_and_one_key(self, memory):
         memory_id = memory.store("alone")

@@ -94,6 +94,10 @@ class Pipeline(Protocol):
         ...
 
 
+#: Candidates of either kind that are tried first where words have a say; for most questions they are enough.
+FEW = 64
+
+
 @dataclass(frozen=True, slots=True)
 class DefaultPipeline:
     """Meaning, words and speaker together.
@@ -114,8 +118,8 @@ class DefaultPipeline:
     first_person : bool
         Whether names of participants are rewritten.
     candidates : int
-        Memories taken from the dense keys, and as many from the words, before ranking. Where nothing but the energy has
-        a say, as when a ready vector asks, fewer are enough for the same answer.
+        Memories taken from the dense keys, and as many from the words, before ranking. Where fewer prove to be enough
+        for the same answer, fewer are taken.
     """
 
     name: ClassVar[str] = "default"
@@ -146,7 +150,7 @@ class DefaultPipeline:
             vector = question.encode(encoded)
         words = index.traces.analyze(text) if text and self.words_weight else []
 
-        def ranked(n: int) -> Ranking:
+        def ranked(n: int) -> tuple[Ranking, float]:
             found = index.traces.candidates(vector, words or None, allowed=question.allowed, n=n, beta=self.beta)
             spoke = index.spoken_by(found.ids, named)
             parts = {
@@ -155,7 +159,7 @@ class DefaultPipeline:
                 "speaker": self.speaker_bonus * spoke,
             }
             weights = {"energy": self.energy_weight, "words": self.words_weight, "speaker": self.speaker_bonus}
-            return Ranking(
+            ranking = Ranking(
                 found.ids,
                 sum(parts.values(), np.zeros(len(found.ids))),
                 parts=parts,
@@ -165,15 +169,22 @@ class DefaultPipeline:
                 named=named,
                 words=tuple(words),
             )
+            # No other memory has more of either, so none has a higher score.
+            others = [
+                # Without a key to score, a memory that is found by its words has 0.
+                max(nth_largest(parts["energy"], n), 0.0) if words else nth_largest(parts["energy"], n),
+                nth_largest(parts["words"], n),
+                max(self.speaker_bonus, 0.0) if named else 0.0,
+            ]
+            return ranking, sum(others, 0.0)
 
-        n, few = max(self.candidates, question.k), 2 * question.k
-        if few < n and vector is not None and not words and not named and self.energy_weight > 0:
-            # Nothing but the energy speaks, so its best are the answer, unless rounding makes scores equal that differ.
-            ranking = ranked(few)
-            best_first = np.sort(ranking.scores)[::-1]
-            if len(best_first) < few or best_first[question.k - 1] > best_first[-1]:
+        k, n = question.k, max(self.candidates, question.k)
+        few = max(FEW, 2 * k) if words else 2 * k
+        if few < n and self.energy_weight >= 0 and self.words_weight >= 0:
+            ranking, others = ranked(few)
+            if len(ranking.ids) < few or nth_largest(ranking.scores, k) > others:
                 return ranking
-        return ranked(n)
+        return ranked(n)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +273,13 @@ def z_scores(scores: Scores, mean: float, deviation: float) -> Scores:
     if deviation == 0:
         return np.zeros(len(scores))
     return np.where(np.isfinite(scores), (scores - mean) / deviation, 0.0)
+
+
+def nth_largest(scores: Scores, n: int) -> float:
+    """Give the `n`-th largest of scores; minus infinity where there are fewer."""
+    if len(scores) < n:
+        return -math.inf
+    return float(np.partition(scores, len(scores) - n)[len(scores) - n])
 
 
 #: The pipelines that have a name.
