@@ -15,6 +15,7 @@
 
 use super::codes::Codes;
 use super::query::{Limit, Query};
+use crate::kernels::dot::dot64_on;
 use crate::kernels::isa::Isa;
 use crate::kernels::limits::{PerQuery, PerSignQuery};
 use crate::kernels::line::{LINE, SignedLine};
@@ -108,7 +109,7 @@ impl<'a> Aim<'a> {
     pub(crate) fn new(isa: Isa, rotation: &Rotation, codes: &'a Codes, query: &Query<'_>) -> Self {
         let centre = codes.centre();
         let mut turned = vec![0f32; centre.len()];
-        let base = crate::kernels::dot::dot64(centre, query.numbers()) * query.unit_factor();
+        let base = dot64_on(isa, centre, query.numbers()) * query.unit_factor();
         let centre_square = codes.centre_norm() * codes.centre_norm();
         #[allow(clippy::cast_possible_truncation, reason = "any gain will do, near the best one")]
         let gain = if centre_square > 0.0 { (base / centre_square) as f32 } else { 0.0 };

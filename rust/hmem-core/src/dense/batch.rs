@@ -187,6 +187,7 @@ impl Entrants {
     fn enter(&mut self, limit: f32, error: f32, row: u32, floor: f32) -> f32 {
         let mut floor = floor;
         self.left.push((limit, row));
+        // The whole error down to the middle, and the quarter of the guess.
         let lower = limit - 1.25 * (error + self.slack);
         if lower > floor
             && let Some(lower) = self.lower.push(lower)
