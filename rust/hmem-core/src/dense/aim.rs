@@ -13,7 +13,10 @@
 //! come roundings in float32 and float64; each is bounded by a power of two that leaves room, times a bound of what was
 //! rounded. Lengths are relative to the segment and the query, so that nothing depends on the size of numbers.
 
-use super::codes::Codes;
+use std::marker::PhantomData;
+
+use super::codes::{Codes, Steps};
+use super::limit::Limited;
 use super::query::{Limit, Query};
 use crate::kernels::dot::dot64_on;
 use crate::kernels::isa::Isa;
@@ -164,7 +167,7 @@ impl<'a> Aim<'a> {
     }
 
     /// For the upper halves of codes.
-    pub(crate) fn coarse(&self) -> (Coarse, Scale) {
+    pub(crate) fn coarse(&self) -> (Coarse, Scale<f32>) {
         let (integers, unit, left) = self.integers(127);
         let sum: i32 = integers.iter().sum();
         let per_query = PerQuery {
@@ -195,7 +198,7 @@ impl<'a> Aim<'a> {
 
     /// For upper halves of codes where an answer may be nearly exact. What the lower halves add is about evenly spread over
     /// sixteen units and of either sign, so a row's error is a few deviations, in units of its scale.
-    pub(crate) fn likely_coarse(&self) -> (Coarse, Scale) {
+    pub(crate) fn likely_coarse(&self) -> (Coarse, Scale<f32>) {
         let (mut coarse, scale) = self.coarse();
         #[allow(clippy::cast_possible_truncation, reason = "an estimate")]
         let reach = (HALF_DEVIATIONS * 16.0 / 12f64.sqrt() * self.length) as f32;
@@ -204,7 +207,7 @@ impl<'a> Aim<'a> {
     }
 
     /// For signs.
-    pub(crate) fn signs(&self) -> (Signs, Scale) {
+    pub(crate) fn signs(&self) -> (Signs, Scale<i16>) {
         // Rounding may add a half to each number.
         let chunk_sizes = self.turned.chunks(sign::CHUNK).map(|chunk| chunk.iter().map(|z| z.abs()).sum());
         let most = Tables::most(self.turned.len()) - HALVES - 1;
@@ -213,22 +216,55 @@ impl<'a> Aim<'a> {
         let tables = Tables::new(&integers);
         // What rounding the query adds to the deviation: a uniform error in each number, under random signs.
         let share = f64::from(unit).powi(2) * self.turned.len() as f64 / (4.0 * self.length.powi(2));
-        #[allow(clippy::cast_possible_truncation, reason = "an estimate")]
-        let reach = (DEVIATIONS * self.length * (1.0 + share).sqrt()) as f32;
+        let reach = DEVIATIONS * self.length * (1.0 + share).sqrt();
         let reach = if reach.is_finite() { reach } else { 0.0 };
-        let per_sign = self.codes.per_sign();
-        let (offset, factor, spread) = (&per_sign.offset, &per_sign.factor, &per_sign.spread);
-        let per_query = PerSignQuery {
-            minus: 2 * tables.offset() + integers.iter().sum::<i32>(),
-            base: self.gain * offset.least + reach * spread.least,
-            offset_step: self.gain * offset.step,
-            least_factor: unit * factor.least,
-            factor_step: unit * factor.step,
-            spread_step: reach * spread.step,
-        };
+        let sizes = 2 * tables.offset() + integers.iter().sum::<i32>();
+        let (per_query, level, middle) = self.levels(sizes, f64::from(unit), reach);
         // Offsets are off by up to half a step.
-        let slack = f64::from(self.gain.abs()) * f64::from(offset.step) / 2.0;
-        (Signs { tables, per_query }, self.scale(slack))
+        let half_a_step =
+            f64::from(self.gain.abs()) * f64::from(self.codes.per_sign().offset_steps.step) / 2.0;
+        let slack = f64::from(PerSignQuery::SLACK) * level;
+        let scale = Scale::new(self.base + middle + half_a_step + slack, level, self.unit);
+        (Signs { tables, per_query }, scale)
+    }
+
+    /// How sums of signs become levels, what a level is, and the limit that level 0 stands for. `sizes` is the sum of the
+    /// magnitudes of the query's integers, which are `unit` each.
+    ///
+    /// A level is as small as can be while all steps, and any row's level, fit 16 bits.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "that they fit is what the level is chosen for"
+    )]
+    fn levels(&self, sizes: i32, unit: f64, reach: f64) -> (PerSignQuery, f64, f64) {
+        let per_sign = self.codes.per_sign();
+        let numbers = |steps: &Steps| (f64::from(steps.least), f64::from(steps.step));
+        let (least_factor, factor_step) = numbers(&per_sign.factor_steps);
+        let (least_offset, offset_step) = numbers(&per_sign.offset_steps);
+        let (least_spread, spread_step) = numbers(&per_sign.spread_steps);
+        let gain = f64::from(self.gain);
+        // A sum `s` stands for `2·s - sizes`, so that `s - middle` goes this far to either side.
+        let middle = sizes / 2;
+        let farthest = f64::from((sizes - middle).max(1));
+        let times = 2f64.powf((f64::from(i16::MAX) / farthest).log2().floor());
+        let estimate = 2.0 * unit * (least_factor + 255.0 * factor_step);
+        let offset = gain.abs() * offset_step * 32_768.0;
+        let spread = reach * spread_step * 255.0;
+        let level = ((estimate * farthest + offset + spread) / 32_000.0)
+            .max(estimate * 65_536.0 / (32_766.0 * times))
+            .max(offset / 16_000.0)
+            .max(f64::MIN_POSITIVE);
+        let factor = 2.0 * unit * 65_536.0 / (level * times);
+        let per_query = PerSignQuery {
+            middle: middle as u16,
+            times: times as i16,
+            least_factor: (least_factor * factor).round() as i16,
+            factor_step: (256.0 * factor_step * factor).round() as u16,
+            offset_step: (gain * offset_step * 65_536.0 / level).round() as i16,
+            spread_step: (256.0 * reach * spread_step / level).ceil() as u16,
+        };
+        (per_query, level, gain * (least_offset + 32_768.0 * offset_step) + reach * least_spread)
     }
 
     /// For whole codes.
@@ -246,7 +282,7 @@ impl<'a> Aim<'a> {
     }
 
     /// For whole codes, among many queries.
-    pub(crate) fn tiled(&self) -> (Tiled, Scale) {
+    pub(crate) fn tiled(&self) -> (Tiled, Scale<f32>) {
         let (query, unit, left) = self.integers(tile::largest(self.isa));
         // … and these first in float32.
         let grain = self.grain(&query, unit, left, self.rounding(2f64.powi(-20), 2f64.powi(-20)));
@@ -280,8 +316,8 @@ impl<'a> Aim<'a> {
         Limit { lower: (middle - error) * self.unit, upper: (middle + error) * self.unit }
     }
 
-    fn scale(&self, slack: f64) -> Scale {
-        Scale { base: self.base + slack, unit: self.unit }
+    fn scale(&self, slack: f64) -> Scale<f32> {
+        Scale::new(self.base + slack, 1.0, self.unit)
     }
 }
 
@@ -296,22 +332,27 @@ fn dust(width: usize) -> f64 {
 
 /// From what the kernels compute to scores, and back.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scale {
+pub(crate) struct Scale<L> {
     base: f64,
+    step: f64,
     unit: f64,
+    limits: PhantomData<L>,
 }
 
-impl Scale {
+impl<L: Limited> Scale<L> {
+    fn new(base: f64, step: f64, unit: f64) -> Self {
+        Self { base, step, unit, limits: PhantomData }
+    }
+
     /// The score that a limit stands for.
-    pub(crate) fn score(self, limit: f32) -> f64 {
-        (f64::from(limit) + self.base) * self.unit
+    pub(crate) fn score(self, limit: L) -> f64 {
+        (limit.into() * self.step + self.base) * self.unit
     }
 
     /// Every limit that may stand for `score` is at least this.
-    #[allow(clippy::cast_possible_truncation, reason = "rounded down after")]
-    pub(crate) fn limit(self, score: f64) -> f32 {
+    pub(crate) fn limit(self, score: f64) -> L {
         let limit = score / self.unit - self.base;
-        ((limit - 2f64.powi(-48) * (limit.abs() + self.base.abs())) as f32).next_down()
+        L::below((limit - 2f64.powi(-48) * (limit.abs() + self.base.abs())) / self.step)
     }
 }
 

@@ -46,7 +46,7 @@ const FEW: usize = 256;
 pub(crate) struct Aimed<'a> {
     pub(crate) aim: Aim<'a>,
     tiled: Tiled,
-    scale: Scale,
+    scale: Scale<f32>,
 }
 
 impl<'a> Aimed<'a> {
@@ -113,7 +113,7 @@ struct Tile {
 
 /// The rows that reached a query's floor when they came.
 struct Entrants {
-    scale: Scale,
+    scale: Scale<f32>,
     /// What a limit leaves out of the error.
     slack: f32,
     guess: f64,

@@ -35,6 +35,7 @@
 
 use super::normal::{Metric, NormalRows, power_of_two};
 use crate::kernels::isa::Isa;
+use crate::kernels::limits::shape;
 use crate::kernels::line::{LINE, Line};
 use crate::kernels::nibble::{self, Planes, STEP};
 use crate::kernels::prefetch::prefetch;
@@ -110,42 +111,66 @@ pub struct PerRow {
     pub fine_error: Vec<f32>,
 }
 
-/// One number for each row of signs, in few bits: they are read with every row.
-#[derive(Debug, Default)]
+/// Numbers for each row of signs, in few bits, since they are read with every row: how many steps.
+#[derive(Debug)]
 pub struct PerSign {
-    /// `(x - c)·c`.
-    pub offset: Steps<u16>,
+    /// `(x - c)·c`, from the middle.
+    pub offset: Vec<i16>,
+    /// See [`shape`].
+    pub shape: Vec<u16>,
+    /// What an offset counts.
+    pub offset_steps: Steps,
     /// See the module's head.
-    pub factor: Steps<u8>,
+    pub factor_steps: Steps,
     /// See the module's head; never too small.
-    pub spread: Steps<u8>,
+    pub spread_steps: Steps,
 }
 
-/// Numbers as counts of steps from the least of them.
-#[derive(Debug, Default)]
-pub struct Steps<T> {
-    /// How many steps.
-    pub counts: Vec<T>,
+impl PerSign {
+    fn new(offset: &[f32], factor: &[f32], spread: &[f32]) -> Self {
+        let offset_steps = Steps::new(offset, u16::MAX);
+        let [factor_steps, spread_steps] =
+            [factor, spread].map(|numbers| Steps::new(numbers, u8::MAX.into()));
+        #[allow(clippy::cast_possible_truncation, reason = "at most 255")]
+        let shapes = factor.iter().zip(spread).map(|(&factor, &spread)| {
+            let factor = factor_steps.count(factor, f32::round) as u8;
+            shape(factor, spread_steps.count(spread, f32::ceil) as u8)
+        });
+        let shape = shapes.collect();
+        let from_middle = |&x: &f32| (offset_steps.count(x, f32::round) ^ 1 << 15).cast_signed();
+        Self {
+            offset: offset.iter().map(from_middle).collect(),
+            shape,
+            offset_steps,
+            factor_steps,
+            spread_steps,
+        }
+    }
+}
+
+/// How numbers are counted in steps from the least of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps {
     /// The least number.
     pub least: f32,
     /// One step.
     pub step: f32,
+    most: f32,
 }
 
-impl<T: TryFrom<u32> + Default> Steps<T> {
-    /// `round` gives a whole number of steps for a fraction of them.
-    fn new(numbers: &[f32], round: fn(f32) -> f32) -> Self {
+impl Steps {
+    /// With a count of at most `most`.
+    fn new(numbers: &[f32], most: u16) -> Self {
+        let most = f32::from(most);
         let least = numbers.iter().copied().fold(f32::INFINITY, f32::min);
-        let most = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        #[allow(clippy::cast_precision_loss, reason = "at most 16 bits")]
-        let steps = ((1u32 << (8 * size_of::<T>())) - 1) as f32;
-        let step = (most - least) / steps;
-        let counts = numbers.iter().map(|x| {
-            let count = if step > 0.0 { round((x - least) / step).clamp(0.0, steps) } else { 0.0 };
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to `steps`")]
-            T::try_from(count as u32).unwrap_or_default()
-        });
-        Self { counts: counts.collect(), least, step }
+        let largest = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        Self { least, step: (largest - least) / most, most }
+    }
+
+    /// `round` gives a whole number of steps for a fraction of them.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 2^16 - 1")]
+    fn count(&self, x: f32, round: fn(f32) -> f32) -> u16 {
+        if self.step > 0.0 { round((x - self.least) / self.step).clamp(0.0, self.most) as u16 } else { 0 }
     }
 }
 
@@ -183,7 +208,7 @@ impl Codes {
             low: vec![Line::ZERO; n * steps],
             signs: vec![Line::ZERO; sign::lines(n, d)],
             per_row: PerRow::default(),
-            per_sign: PerSign::default(),
+            per_sign: PerSign::new(&[], &[], &[]),
             centre,
             centre_norm,
             radius: 0.0,
@@ -203,11 +228,7 @@ impl Codes {
         for row in 0..n {
             encoder.encode(&mut codes, rows, row, factor(rows, row, metric, exponent));
         }
-        codes.per_sign = PerSign {
-            offset: Steps::new(&codes.per_row.offset, f32::round),
-            factor: Steps::new(&encoder.factor, f32::round),
-            spread: Steps::new(&encoder.spread, f32::ceil),
-        };
+        codes.per_sign = PerSign::new(&codes.per_row.offset, &encoder.factor, &encoder.spread);
         Some(codes)
     }
 
@@ -299,9 +320,8 @@ impl Codes {
         let per_row = &self.per_row;
         let numbers = [&per_row.scale, &per_row.offset, &per_row.coarse_error, &per_row.fine_error];
         let per_sign = &self.per_sign;
-        size_of_val(&*per_sign.offset.counts)
-            + size_of_val(&*per_sign.factor.counts)
-            + size_of_val(&*per_sign.spread.counts)
+        size_of_val(&*per_sign.offset)
+            + size_of_val(&*per_sign.shape)
             + size_of_val(&*self.centre)
             + size_of_val(&*self.high)
             + size_of_val(&*self.low)

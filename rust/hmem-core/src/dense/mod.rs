@@ -10,6 +10,7 @@ pub mod codes;
 pub(crate) mod contest;
 mod floats;
 pub mod index;
+pub(crate) mod limit;
 pub mod normal;
 #[cfg(test)]
 mod proofs;

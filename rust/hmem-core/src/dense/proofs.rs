@@ -5,11 +5,12 @@
 
 use proptest::prelude::*;
 
-use super::aim::Aim;
+use super::aim::{Aim, Coarse, Signs};
 use super::codes::{Coder, Codes, MIN_ROWS};
+use super::limit::Limited;
 use super::normal::{Metric, NormalRows};
 use super::query::{Limit, Query};
-use super::sieve::Sieve;
+use super::sieve::{Mesh, Sieve};
 use crate::bitmap::Bitmap;
 use crate::kernels::isa::Isa;
 use crate::kernels::limits::{PerLane, PerRow, excesses};
@@ -175,19 +176,37 @@ impl Trial {
     }
 
     /// Upper limits, the same sharpened, and the least limit that a row with a score of the second list may have.
-    fn sieved(&self, query: &Query<'_>, signs: bool, scores: &[f64]) -> (Vec<f32>, Vec<f64>, Vec<f32>) {
+    fn coarse(&self, query: &Query<'_>, scores: &[f64]) -> (Vec<f32>, Vec<f64>, Vec<f32>) {
         let aim = Aim::new(self.isa, self.coder.rotation().unwrap(), &self.codes, query);
         let allowed = Bitmap::all(self.rows.len());
-        let new = if signs { Sieve::signs } else { Sieve::coarse };
-        let sieve = new(self.isa, &aim, &allowed);
-        let blocks = self.rows.len().div_ceil(BLOCK);
-        let (mut upper, mut largest) = (vec![f32::NAN; self.rows.len()], vec![f32::NAN; blocks]);
-        sieve.fill(0..blocks, &mut upper, &mut largest);
+        let sieve = Sieve::<Coarse>::new(self.isa, &aim, &allowed);
+        let upper = upper(&sieve, self.rows.len());
         let mut sharp = Vec::new();
         let all: Vec<u32> = (0..self.rows.len() as u32).collect();
         sieve.sharpen(&all, &upper, &mut Vec::new(), &mut sharp);
         (upper, sharp, scores.iter().map(|&score| sieve.scale().limit(score)).collect())
     }
+
+    /// Levels by signs, the limits that these stand for, and the least level that a row with a score of the second list may
+    /// have.
+    fn signs(&self, query: &Query<'_>, scores: &[f64]) -> (Vec<i16>, Vec<f64>, Vec<i16>) {
+        let aim = Aim::new(self.isa, self.coder.rotation().unwrap(), &self.codes, query);
+        let allowed = Bitmap::all(self.rows.len());
+        let sieve = Sieve::<Signs>::new(self.isa, &aim, &allowed);
+        let upper = upper(&sieve, self.rows.len());
+        let limits = upper.iter().map(|&level| sieve.scale().score(level)).collect();
+        (upper, limits, scores.iter().map(|&score| sieve.scale().limit(score)).collect())
+    }
+}
+
+/// Limits of all rows; the largest of each block is one of them.
+fn upper<M: Mesh>(sieve: &Sieve<'_, M>, n: usize) -> Vec<M::Limit> {
+    let (mut upper, mut largest) = (vec![M::Limit::NONE; n], vec![M::Limit::NONE; n.div_ceil(BLOCK)]);
+    sieve.fill(0..largest.len(), &mut upper, &mut largest);
+    for (block, largest) in upper.chunks(BLOCK).zip(largest) {
+        assert!(block.contains(&largest) && block.iter().all(|&limit| limit <= largest));
+    }
+    upper
 }
 
 /// Holds limits on rows of a kind against float64 scores.
@@ -207,9 +226,9 @@ fn hold(kind: &str, data: &[f32], d: usize, metric: Metric, cues: impl Fn(&Trial
         for q in 0..queries.len() {
             let query = Query::new(metric, &queries, q);
             let (scores, fine) = (trial.scores(&query), trial.fine(&query));
-            let (upper, sharp, least) = trial.sieved(&query, false, &scores);
+            let (upper, sharp, least) = trial.coarse(&query, &scores);
             let (tiled, tiled_upper, tiled_least) = trial.tiled(&query, &scores);
-            let (of_signs, ..) = trial.sieved(&query, true, &scores);
+            let (of_signs, sign_limits, _) = trial.signs(&query, &scores);
             for (row, (&score, &limit)) in scores.iter().zip(&fine).enumerate() {
                 let at = || format!("{kind}, {isa:?}, {metric:?}, width {d}, row {row}, cue {q}");
                 assert!(limit.lower <= score && score <= limit.upper, "{}: {score} in {limit:?}", at());
@@ -220,7 +239,7 @@ fn hold(kind: &str, data: &[f32], d: usize, metric: Metric, cues: impl Fn(&Trial
                 assert!(lower <= score && score <= upper, "{}: {score} in {:?}", at(), tiled[row]);
                 let (upper, least) = (tiled_upper[row], tiled_least[row]);
                 assert!(least <= upper, "{}: tiled {score} up to {least} of {upper}", at());
-                assert!(of_signs[row].is_finite(), "{}: {}", at(), of_signs[row]);
+                assert!(sign_limits[row].is_finite(), "{}: {}", at(), sign_limits[row]);
             }
             all_limits.push((fine, upper, sharp, of_signs));
         }
@@ -311,12 +330,11 @@ fn survivors(data: &[f32], d: usize, cues: &[f32]) -> [f64; 4] {
         best.sort_by(|a, b| b.total_cmp(a));
         let floor = best[9];
         sums[0] += trial.fine(&query).iter().filter(|limit| limit.upper >= floor).count();
-        for (sum, signs) in sums[1..].iter_mut().zip([false, true]) {
-            let (upper, _, least) = trial.sieved(&query, signs, &[floor]);
-            *sum += upper.iter().filter(|&&upper| upper >= least[0]).count();
-        }
-        let (_, sharp, least) = trial.sieved(&query, false, &[floor]);
-        sums[3] += sharp.iter().filter(|&&upper| upper >= least[0].into()).count();
+        let (upper, sharp, least) = trial.coarse(&query, &[floor]);
+        sums[1] += upper.iter().filter(|&&upper| upper >= least[0]).count();
+        sums[2] += sharp.iter().filter(|&&upper| upper >= least[0].into()).count();
+        let (upper, _, least) = trial.signs(&query, &[floor]);
+        sums[3] += upper.iter().filter(|&&upper| upper >= least[0]).count();
     }
     sums.map(|sum| sum as f64 / queries.len() as f64)
 }
@@ -330,7 +348,7 @@ fn limits_rule_most_rows_out() {
     let data: Vec<f32> =
         (0..n * d).map(|i| (topics[i / d % 50 * d + i % d] + normal.next()) as f32).collect();
     let cues: Vec<f32> = data[..20 * d].iter().map(|x| x + 0.7 * normal.next() as f32).collect();
-    let [fine, coarse, signs, sharp] = survivors(&data, d, &cues);
+    let [fine, coarse, sharp, signs] = survivors(&data, d, &cues);
     assert!(fine < 16.0, "whole codes leave {fine} of {n}");
     assert!(sharp < 20.0, "upper halves and lower ones leave {sharp} of {n}");
     assert!(coarse < 50.0, "their upper halves leave {coarse} of {n}");

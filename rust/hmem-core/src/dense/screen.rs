@@ -17,7 +17,7 @@ pub(super) struct Screen<'a> {
     isa: Isa,
     codes: &'a Codes,
     coarse: Coarse,
-    scale: Scale,
+    scale: Scale<f32>,
 }
 
 impl<'a> Screen<'a> {
@@ -28,7 +28,7 @@ impl<'a> Screen<'a> {
 
     /// Adds those of the `chosen` rows that may reach `floor` to `passed`, and asks for the rest of their codes.
     pub(super) fn pass(&self, chosen: &[u32], floor: f64, passed: &mut Vec<u32>) {
-        let floor = self.scale.limit(floor).max(f32::MIN);
+        let floor = self.scale.limit(floor);
         for chosen in chosen.chunks(CHUNK) {
             let mut limits = [0f32; CHUNK];
             let limits = &mut limits[..chosen.len()];

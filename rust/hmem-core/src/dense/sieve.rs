@@ -5,9 +5,11 @@
 use std::ops::Range;
 
 use super::aim::{Aim, Coarse, Scale, Signs};
+use super::codes::Codes;
+use super::limit::Limited;
 use crate::bitmap::Bitmap;
 use crate::kernels::isa::Isa;
-use crate::kernels::limits::{self, upper_limits_of_dots, upper_limits_of_signs};
+use crate::kernels::limits::{PerRow, PerSignRow, levels_of_signs, upper_limits_of_dots};
 use crate::kernels::nibble;
 use crate::kernels::sign::{self, BLOCK};
 
@@ -15,34 +17,86 @@ use crate::kernels::sign::{self, BLOCK};
 const RUN: usize = 8;
 const _: () = assert!(RUN.is_multiple_of(sign::GROUP));
 
-/// Which code is read.
-#[derive(Debug)]
-pub(crate) enum Mesh {
-    /// Upper halves, with proved limits.
-    Coarse(Coarse),
-    /// Signs, with limits that hold nearly always.
-    Signs(Signs),
+/// A query as one kind of code is read with it.
+pub(crate) trait Mesh: Sized {
+    /// What limits are kept as.
+    type Limit: Limited;
+
+    /// Whether limits are proved; else they hold nearly always.
+    const PROVED: bool;
+
+    /// The query, and from limits to scores.
+    fn of(aim: &Aim<'_>) -> (Self, Scale<Self::Limit>);
+
+    /// Limits of all rows of a run of blocks, allowed or not, and the largest of each block.
+    fn limits(&self, isa: Isa, codes: &Codes, run: Run, upper: &mut [Self::Limit], largest: &mut [Self::Limit]);
+}
+
+/// Up to [`RUN`] blocks, and their rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    blocks: Range<usize>,
+    rows: Range<usize>,
+}
+
+/// Upper halves of codes.
+impl Mesh for Coarse {
+    type Limit = f32;
+    const PROVED: bool = true;
+
+    fn of(aim: &Aim<'_>) -> (Self, Scale<f32>) {
+        aim.coarse()
+    }
+
+    fn limits(&self, isa: Isa, codes: &Codes, run: Run, upper: &mut [f32], largest: &mut [f32]) {
+        let rows = run.rows;
+        let (planes, per_row) = (codes.planes(), codes.per_row());
+        let mut sums = [0; RUN * BLOCK];
+        nibble::dot_rows(isa, planes.high_of(rows.clone()), &self.query, &mut sums[..rows.len()]);
+        let per_row = PerRow {
+            offset: &per_row.offset[rows.clone()],
+            scale: &per_row.scale[rows.clone()],
+            error: &per_row.coarse_error[rows],
+        };
+        upper_limits_of_dots(isa, &sums, per_row, self.per_query, upper, largest);
+    }
+}
+
+impl Mesh for Signs {
+    type Limit = i16;
+    const PROVED: bool = false;
+
+    fn of(aim: &Aim<'_>) -> (Self, Scale<i16>) {
+        aim.signs()
+    }
+
+    fn limits(&self, isa: Isa, codes: &Codes, run: Run, upper: &mut [i16], largest: &mut [i16]) {
+        let Run { blocks, rows } = run;
+        let lines = self.tables.lines();
+        let end = blocks.end.next_multiple_of(sign::GROUP);
+        let groups = &codes.signs()[blocks.start * lines..end * lines];
+        let mut sums = [0; RUN * BLOCK];
+        sign::sums(isa, groups, &self.tables, &mut sums[..(end - blocks.start) * BLOCK]);
+        let per_sign = codes.per_sign();
+        let per_row = PerSignRow { offset: &per_sign.offset[rows.clone()], shape: &per_sign.shape[rows] };
+        levels_of_signs(isa, &sums, per_row, self.per_query, upper, largest);
+    }
 }
 
 /// A segment's limits for one query.
 #[derive(Debug)]
-pub(crate) struct Sieve<'a> {
+pub(crate) struct Sieve<'a, M: Mesh> {
     isa: Isa,
     aim: &'a Aim<'a>,
-    mesh: Mesh,
-    scale: Scale,
+    mesh: M,
+    scale: Scale<M::Limit>,
     allowed: &'a Bitmap,
 }
 
-impl<'a> Sieve<'a> {
-    pub(crate) fn coarse(isa: Isa, aim: &'a Aim<'a>, allowed: &'a Bitmap) -> Self {
-        let (coarse, scale) = aim.coarse();
-        Self { isa, aim, mesh: Mesh::Coarse(coarse), scale, allowed }
-    }
-
-    pub(crate) fn signs(isa: Isa, aim: &'a Aim<'a>, allowed: &'a Bitmap) -> Self {
-        let (signs, scale) = aim.signs();
-        Self { isa, aim, mesh: Mesh::Signs(signs), scale, allowed }
+impl<'a, M: Mesh> Sieve<'a, M> {
+    pub(crate) fn new(isa: Isa, aim: &'a Aim<'a>, allowed: &'a Bitmap) -> Self {
+        let (mesh, scale) = M::of(aim);
+        Self { isa, aim, mesh, scale, allowed }
     }
 
     pub(crate) fn isa(&self) -> Isa {
@@ -50,23 +104,25 @@ impl<'a> Sieve<'a> {
     }
 
     /// From its limits to scores.
-    pub(crate) fn scale(&self) -> Scale {
+    pub(crate) fn scale(&self) -> Scale<M::Limit> {
         self.scale
     }
 
-    /// Limits of the rows of `blocks`, −∞ for rows that are not allowed; and the largest of each block.
-    pub(crate) fn fill(&self, blocks: Range<usize>, upper: &mut [f32], largest: &mut [f32]) {
+    /// Limits of the rows of `blocks`, and the largest of each block. Of a whole run of blocks without an allowed row, only
+    /// the latter are written.
+    pub(crate) fn fill(&self, blocks: Range<usize>, upper: &mut [M::Limit], largest: &mut [M::Limit]) {
         let words = &self.allowed.words()[blocks.clone()];
         let n = self.allowed.len();
         let upper = upper.chunks_mut(RUN * BLOCK);
         let runs = words.chunks(RUN).zip(upper).zip(largest.chunks_mut(RUN));
         for (start, ((words, upper), largest)) in blocks.step_by(RUN).zip(runs) {
             if words.iter().all(|&word| word == 0) {
-                largest.fill(f32::NEG_INFINITY);
+                largest.fill(M::Limit::NONE);
                 continue;
             }
-            let rows = start * BLOCK..n.min((start + words.len()) * BLOCK);
-            self.run(start..start + words.len(), rows, upper, largest);
+            let end = start + words.len();
+            let run = Run { blocks: start..end, rows: start * BLOCK..n.min(end * BLOCK) };
+            self.mesh.limits(self.isa, self.aim.codes(), run, upper, largest);
             for ((&word, upper), largest) in words.iter().zip(upper.chunks_mut(BLOCK)).zip(largest) {
                 if word != u64::MAX >> (BLOCK - upper.len()) {
                     *largest = mask(upper, word);
@@ -74,64 +130,26 @@ impl<'a> Sieve<'a> {
             }
         }
     }
+}
 
-    /// Puts behind `sharp` the limits of some rows by their whole codes, given those of all by the upper halves; where signs
-    /// were read, what is given. `sums` is memory to work in.
+impl Sieve<'_, Coarse> {
+    /// Puts behind `sharp` the limits of some rows by their whole codes, given those of all by the upper halves. `sums` is
+    /// memory to work in.
     pub(crate) fn sharpen(&self, rows: &[u32], upper: &[f32], sums: &mut Vec<i32>, sharp: &mut Vec<f64>) {
-        let Mesh::Coarse(coarse) = &self.mesh else {
-            sharp.extend(rows.iter().map(|&row| f64::from(upper[row as usize])));
-            return;
-        };
         sums.clear();
         sums.resize(rows.len(), 0);
-        nibble::dot_chosen(self.isa, self.aim.codes().planes().low, rows, &coarse.query, sums);
-        let limit = |(row, &sum)| self.aim.sharpened(coarse, row, upper[row], sum);
+        nibble::dot_chosen(self.isa, self.aim.codes().planes().low, rows, &self.mesh.query, sums);
+        let limit = |(row, &sum)| self.aim.sharpened(&self.mesh, row, upper[row], sum);
         sharp.extend(rows.iter().map(|&row| row as usize).zip(&*sums).map(limit));
-    }
-
-    /// Limits of all rows of a run of blocks, allowed or not, and the largest of each block.
-    fn run(&self, blocks: Range<usize>, rows: Range<usize>, upper: &mut [f32], largest: &mut [f32]) {
-        let codes = self.aim.codes();
-        match &self.mesh {
-            Mesh::Coarse(coarse) => {
-                let per_row = codes.per_row();
-                let planes = codes.planes();
-                let mut sums = [0; RUN * BLOCK];
-                nibble::dot_rows(
-                    self.isa,
-                    planes.high_of(rows.clone()),
-                    &coarse.query,
-                    &mut sums[..rows.len()],
-                );
-                let per_row = limits::PerRow {
-                    offset: &per_row.offset[rows.clone()],
-                    scale: &per_row.scale[rows.clone()],
-                    error: &per_row.coarse_error[rows],
-                };
-                upper_limits_of_dots(self.isa, &sums, per_row, coarse.per_query, upper, largest);
-            }
-            Mesh::Signs(signs) => {
-                let lines = signs.tables.lines();
-                let end = blocks.end.next_multiple_of(sign::GROUP);
-                let lines = &codes.signs()[blocks.start * lines..end * lines];
-                let mut sums = [0; RUN * BLOCK];
-                sign::sums(self.isa, lines, &signs.tables, &mut sums[..(end - blocks.start) * BLOCK]);
-                let per_sign = codes.per_sign();
-                let per_row = limits::PerSignRow {
-                    offset: &per_sign.offset.counts[rows.clone()],
-                    factor: &per_sign.factor.counts[rows.clone()],
-                    spread: &per_sign.spread.counts[rows],
-                };
-                upper_limits_of_signs(self.isa, &sums, per_row, signs.per_query, upper, largest);
-            }
-        }
     }
 }
 
 /// Takes the limits of rows that are not in the set; returns the largest of the others.
-fn mask(upper: &mut [f32], word: u64) -> f32 {
+fn mask<L: Limited>(upper: &mut [L], word: u64) -> L {
+    let mut largest = L::NONE;
     for (i, limit) in upper.iter_mut().enumerate() {
-        *limit = if word >> i & 1 == 1 { *limit } else { f32::NEG_INFINITY };
+        *limit = if word >> i & 1 == 1 { *limit } else { L::NONE };
+        largest = if *limit > largest { *limit } else { largest };
     }
-    upper.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+    largest
 }

@@ -2,16 +2,19 @@
 
 use std::thread;
 
-use super::aim::{Aim, Fine};
+use super::aim::{Aim, Coarse, Fine, Signs};
 use super::contest::Contest;
 use super::floats;
+use super::limit::Limited;
 use super::query::{Limit, Query};
 use super::scan::{CHUNK, Hit, Search, row_number};
 use super::scratch::Scratch;
 use super::screen::Screen;
-use super::sieve::Sieve;
+use super::segment::DenseSegment;
+use super::sieve::{Mesh, Sieve};
 use crate::bitmap::Bitmap;
-use crate::kernels::limits::reaching;
+use crate::kernels::isa::Isa;
+use crate::kernels::select::Kth;
 use crate::kernels::sign::BLOCK;
 use crate::segment::Segment;
 
@@ -30,14 +33,6 @@ const JUDGED: usize = 8;
 /// Rows that a thread must have to itself: scanning them takes ten times as long as starting it.
 const ROWS_A_THREAD: usize = 1 << 16;
 
-/// From what rows are compared first.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Depth {
-    Signs,
-    Codes,
-    Floats,
-}
-
 /// A segment with codes, as one query sees it.
 struct Aimed<'a> {
     rows: &'a Bitmap,
@@ -47,31 +42,18 @@ struct Aimed<'a> {
     fine: Fine,
 }
 
-impl Depth {
-    /// What is taken for a row's limits: proved ones where the answer is to be exact.
-    fn limit(self, proved: Limit) -> Limit {
-        if self == Self::Signs { proved.likely() } else { proved }
-    }
-}
-
 impl Search<'_> {
     /// The best rows for one query.
     pub(super) fn answer(&self, query: &Query<'_>) -> Vec<Hit> {
         let aimed = self.aim(query);
-        let contest = match self.wish.exact {
-            false => self.contest(query, &aimed, Depth::Signs),
-            true => None,
-        };
-        let contest = contest
-            .or_else(|| self.contest(query, &aimed, Depth::Codes))
-            .or_else(|| self.contest(query, &aimed, Depth::Floats))
-            .expect("the rows as they are never let too many through");
-        self.decide(query, contest)
+        let contest = if self.wish.exact { None } else { self.by_codes::<Signs>(query, &aimed) };
+        let contest = contest.or_else(|| self.by_codes::<Coarse>(query, &aimed));
+        self.decide(query, contest.unwrap_or_else(|| self.by_floats(query, |_| true)))
     }
 
     fn aim(&self, query: &Query<'_>) -> Vec<Aimed<'_>> {
         let mut first = 0;
-        let mut aimed = Vec::new();
+        let mut aimed = Vec::with_capacity(self.parts.len());
         for live in self.parts {
             if let Some((rotation, codes)) = live.segment.codes() {
                 let aim = Aim::new(self.isa, rotation, codes, query);
@@ -83,33 +65,36 @@ impl Search<'_> {
         aimed
     }
 
-    /// The rows that may be among the best; `None` where `depth` rules too few out.
-    fn contest(&self, query: &Query<'_>, aimed: &[Aimed<'_>], depth: Depth) -> Option<Contest> {
+    /// The rows that may be among the best, as those of some segments are.
+    fn by_floats(&self, query: &Query<'_>, compared: impl Fn(&DenseSegment) -> bool) -> Contest {
         let mut contest = Contest::new(self.wish.k);
         let mut first = 0;
         for part in self.parts {
-            if depth == Depth::Floats || part.segment.codes().is_none() {
+            if compared(part.segment) {
                 floats::scan(self.isa, query, part.segment.rows(), part.rows, first, &mut contest);
             }
             first += part.segment.n_rows();
         }
-        if depth != Depth::Floats {
-            self.sift_all(aimed, depth, &mut contest)?;
-        }
-        // `k` rows reach the floor for certain. Where fewer came through, signs were wrong about some: about copies of one
-        // row, for example, they are wrong together.
+        contest
+    }
+
+    /// The rows that may be among the best, as far as codes tell; `None` where a kind of code rules too few out.
+    fn by_codes<M: Mesh>(&self, query: &Query<'_>, aimed: &[Aimed<'_>]) -> Option<Contest> {
+        let mut contest = self.by_floats(query, |segment| segment.codes().is_none());
+        self.sift_all::<M>(aimed, &mut contest)?;
+        // `k` rows reach the floor for certain. Where fewer came through, limits were wrong about some: about copies of one
+        // row, for example, signs are wrong together.
         let certain = if contest.floor() > f64::NEG_INFINITY { self.wish.k } else { 0 };
-        (depth != Depth::Signs || contest.left().count() >= certain).then_some(contest)
+        (M::PROVED || contest.left().count() >= certain).then_some(contest)
     }
 
     /// Sifts the rows of all segments with codes, on several threads where that pays.
-    fn sift_all(&self, aimed: &[Aimed<'_>], depth: Depth, contest: &mut Contest) -> Option<()> {
+    fn sift_all<M: Mesh>(&self, aimed: &[Aimed<'_>], contest: &mut Contest) -> Option<()> {
         let n: usize = aimed.iter().map(|aimed| aimed.rows.len()).sum();
         // Which rows signs let through depends on the floor, hence on the order of segments; codes are never wrong.
-        let threads =
-            if depth == Depth::Signs { 1 } else { self.threads.min(n / ROWS_A_THREAD).min(aimed.len()) };
+        let threads = if M::PROVED { self.threads.min(n / ROWS_A_THREAD).min(aimed.len()) } else { 1 };
         if threads < 2 {
-            return self.sift(aimed, depth, contest);
+            return self.sift::<M>(aimed, contest);
         }
         let share = aimed.len().div_ceil(threads);
         let (own, others) = aimed.split_at(share);
@@ -118,11 +103,11 @@ impl Search<'_> {
                 .chunks(share)
                 .map(|aimed| {
                     let mut contest = contest.successor();
-                    let work = move || self.sift(aimed, depth, &mut contest).map(|()| contest);
+                    let work = move || self.sift::<M>(aimed, &mut contest).map(|()| contest);
                     (aimed, thread::Builder::new().spawn_scoped(scope, work))
                 })
                 .collect();
-            let mut through = self.sift(own, depth, contest);
+            let mut through = self.sift::<M>(own, contest);
             for (aimed, handle) in others {
                 match handle {
                     Ok(handle) => {
@@ -130,68 +115,60 @@ impl Search<'_> {
                         through = through.and(other.map(|other| contest.join(other)));
                     }
                     // Where the system gives no further thread, this one does the work.
-                    Err(_) => through = through.and_then(|()| self.sift(aimed, depth, contest)),
+                    Err(_) => through = through.and_then(|()| self.sift::<M>(aimed, contest)),
                 }
             }
             through
         })
     }
 
-    fn sift(&self, aimed: &[Aimed<'_>], depth: Depth, contest: &mut Contest) -> Option<()> {
+    fn sift<M: Mesh>(&self, aimed: &[Aimed<'_>], contest: &mut Contest) -> Option<()> {
         let mut scratch = Scratch::take();
-        let mut rest = scratch.limits(aimed.iter().map(Sieved::room).sum());
+        let mut rest = scratch.limits(aimed.iter().map(Aimed::n_limits).sum());
         let mut sieved = Vec::with_capacity(aimed.len());
         for aimed in aimed {
-            let room = rest.split_off_mut(..Sieved::room(aimed)).expect("room for all limits");
-            sieved.push(self.sieve(aimed, depth, room));
+            let limits = rest.split_off_mut(..aimed.n_limits()).expect("room for all limits");
+            sieved.push(aimed.sieve::<M>(self.isa, limits));
         }
         // From all segments: with a floor that some of them set, far more of the first rows would be compared.
-        contest.raise(self.first_floor(&sieved, depth));
-        if depth == Depth::Signs && share_reaching(&sieved, contest.floor()) > MOST {
+        contest.raise(self.first_floor(&sieved));
+        if !M::PROVED && share_reaching(&sieved, contest.floor()) > MOST {
             return None;
         }
         let mut compared = 0;
-        sieved.iter().try_for_each(|sieved| self.sweep(sieved, depth, contest, &mut compared))
-    }
-
-    /// Limits of all rows of a segment.
-    fn sieve<'a>(&'a self, aimed: &'a Aimed<'a>, depth: Depth, room: &'a mut [f32]) -> Sieved<'a> {
-        let sieve = match depth {
-            Depth::Signs => Sieve::signs(self.isa, &aimed.aim, aimed.rows),
-            _ => Sieve::coarse(self.isa, &aimed.aim, aimed.rows),
-        };
-        let (upper, largest) = room.split_at_mut(aimed.rows.len());
-        sieve.fill(0..largest.len(), upper, largest);
-        Sieved { aimed, sieve, upper, largest }
+        sieved.iter().try_for_each(|sieved| self.sweep(sieved, contest, &mut compared))
     }
 
     /// What `k` of the rows that look best reach; −∞ if there are fewer.
-    fn first_floor(&self, sieved: &[Sieved<'_>], depth: Depth) -> f64 {
+    fn first_floor<M: Mesh>(&self, sieved: &[Sieved<'_, M>]) -> f64 {
         let k = self.wish.k;
         let wanted = k.saturating_mul(FIRST);
         // The best rows mostly stand in blocks of their own, so the best row of each of the best blocks will do.
         let by_block = wanted <= sieved.iter().map(|sieved| sieved.largest.len()).sum();
-        let mut best = Vec::new();
-        for (s, sieved) in sieved.iter().enumerate() {
+        let mut least = Kth::new(wanted);
+        let mut threshold = f64::NEG_INFINITY;
+        for sieved in sieved {
             let scale = sieved.sieve.scale();
-            let limits = if by_block { sieved.largest } else { sieved.upper };
-            let there = limits.iter().enumerate().filter(|&(_, &limit)| limit > f32::NEG_INFINITY);
-            best.extend(there.map(|(i, &limit)| (scale.score(limit), s, i)));
+            for &limit in sieved.limits(by_block) {
+                let score = scale.score(limit);
+                if limit > M::Limit::NONE && score > threshold {
+                    threshold = least.push(score).unwrap_or(threshold);
+                }
+            }
         }
-        if wanted < best.len() {
-            best.select_nth_unstable_by(wanted, |a, b| b.0.total_cmp(&a.0));
-            best.truncate(wanted);
-        }
-        let mut chosen = vec![Vec::new(); sieved.len()];
-        for &(_, s, i) in &best {
-            let row = if by_block { sieved[s].best_of_block(i) } else { i };
-            sieved[s].aimed.aim.codes().prefetch(row);
-            chosen[s].push(row_number(row));
-        }
-        let mut lower = Vec::with_capacity(best.len());
-        for (sieved, mut chosen) in sieved.iter().zip(chosen) {
+        let threshold = least.find().unwrap_or(threshold);
+        let (mut lower, mut chosen) = (Vec::new(), Vec::new());
+        for sieved in sieved {
+            let floor = sieved.sieve.scale().limit(threshold);
+            let reaching = sieved.limits(by_block).iter().enumerate().filter(|&(_, &limit)| limit >= floor);
+            // Any number of limits can be equal.
+            for (i, _) in reaching.take(wanted) {
+                let row = if by_block { sieved.best_of_block(i) } else { i };
+                sieved.aimed.aim.codes().prefetch(row);
+                chosen.push(row_number(row));
+            }
             let Aimed { aim, fine, .. } = sieved.aimed;
-            self.compare(aim, fine, &mut chosen, |limit, _| lower.push(depth.limit(limit).lower));
+            self.compare(aim, fine, &mut chosen, |limit, _| lower.push(trusted::<M>(limit).lower));
         }
         if lower.len() < k {
             return f64::NEG_INFINITY;
@@ -200,19 +177,18 @@ impl Search<'_> {
     }
 
     /// Compares whole codes of all rows that reach the floor; `None` if too many do.
-    fn sweep(
+    fn sweep<M: Mesh>(
         &self,
-        sieved: &Sieved<'_>,
-        depth: Depth,
+        sieved: &Sieved<'_, M>,
         contest: &mut Contest,
         compared: &mut usize,
     ) -> Option<()> {
         let aimed = sieved.aimed;
         let codes = aimed.aim.codes();
-        let screen = (depth == Depth::Signs).then(|| Screen::new(self.isa, &aimed.aim));
+        let screen = (!M::PROVED).then(|| Screen::new(self.isa, &aimed.aim));
         let compare = |chosen: &mut Vec<u32>, contest: &mut Contest| {
             self.compare(&aimed.aim, &aimed.fine, chosen, |limit, row| {
-                contest.enter(depth.limit(limit), aimed.first + row);
+                contest.enter(trusted::<M>(limit), aimed.first + row);
             });
         };
         // What signs let through goes to the screen first, and what passes it waits until some have come together.
@@ -233,15 +209,16 @@ impl Search<'_> {
         };
         let mut floor = sieved.sieve.scale().limit(contest.floor());
         for (block, &largest) in sieved.largest.iter().enumerate() {
-            if largest < floor || largest == f32::NEG_INFINITY {
+            if largest < floor {
                 continue;
             }
             let mut bits = sieved.reaching(block, floor);
             while bits != 0 {
                 let row = block * BLOCK + bits.trailing_zeros() as usize;
-                match depth {
-                    Depth::Signs => codes.prefetch_upper(row),
-                    _ => codes.prefetch(row),
+                if M::PROVED {
+                    codes.prefetch(row);
+                } else {
+                    codes.prefetch_upper(row);
                 }
                 chosen.push(row_number(row));
                 bits &= bits - 1;
@@ -255,22 +232,42 @@ impl Search<'_> {
     }
 }
 
-/// Limits of all rows of a segment.
-struct Sieved<'a> {
-    aimed: &'a Aimed<'a>,
-    sieve: Sieve<'a>,
-    upper: &'a [f32],
-    /// Of each block.
-    largest: &'a [f32],
+/// What is taken for a row's limits: proved ones where the answer is to be exact.
+fn trusted<M: Mesh>(proved: Limit) -> Limit {
+    if M::PROVED { proved } else { proved.likely() }
 }
 
-impl Sieved<'_> {
-    /// Limits of its rows and of its blocks.
-    fn room(aimed: &Aimed<'_>) -> usize {
-        aimed.rows.len() + aimed.rows.len().div_ceil(BLOCK)
+impl Aimed<'_> {
+    /// One for each row and each block.
+    fn n_limits(&self) -> usize {
+        self.rows.len() + self.rows.len().div_ceil(BLOCK)
     }
 
-    fn block(&self, block: usize) -> &[f32] {
+    /// Limits of all rows, in memory for [`n_limits`](Self::n_limits) of them.
+    fn sieve<'a, M: Mesh>(&'a self, isa: Isa, limits: &'a mut [M::Limit]) -> Sieved<'a, M> {
+        let sieve = Sieve::new(isa, &self.aim, self.rows);
+        let (upper, largest) = limits.split_at_mut(self.rows.len());
+        sieve.fill(0..largest.len(), upper, largest);
+        Sieved { aimed: self, sieve, upper, largest }
+    }
+}
+
+/// Limits of all rows of a segment.
+struct Sieved<'a, M: Mesh> {
+    aimed: &'a Aimed<'a>,
+    sieve: Sieve<'a, M>,
+    upper: &'a [M::Limit],
+    /// Of each block.
+    largest: &'a [M::Limit],
+}
+
+impl<M: Mesh> Sieved<'_, M> {
+    /// Of rows, or of blocks.
+    fn limits(&self, by_block: bool) -> &[M::Limit] {
+        if by_block { self.largest } else { self.upper }
+    }
+
+    fn block(&self, block: usize) -> &[M::Limit] {
         &self.upper[block * BLOCK..self.upper.len().min((block + 1) * BLOCK)]
     }
 
@@ -280,14 +277,14 @@ impl Sieved<'_> {
         block * BLOCK + bits.trailing_zeros() as usize
     }
 
-    /// Which rows of a block have at least this limit. Those that are not allowed have none.
-    fn reaching(&self, block: usize, floor: f32) -> u64 {
-        reaching(self.sieve.isa(), self.block(block), floor.max(f32::MIN))
+    /// Which rows of a block have at least this limit.
+    fn reaching(&self, block: usize, floor: M::Limit) -> u64 {
+        M::Limit::reaching(self.sieve.isa(), self.block(block), floor)
     }
 }
 
 /// What share of the rows reaches a score, judged by some of the blocks.
-fn share_reaching(sieved: &[Sieved<'_>], score: f64) -> f64 {
+fn share_reaching<M: Mesh>(sieved: &[Sieved<'_, M>], score: f64) -> f64 {
     let (mut rows, mut reaching) = (0, 0);
     for sieved in sieved {
         let floor = sieved.sieve.scale().limit(score);

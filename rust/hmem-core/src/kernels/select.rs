@@ -108,8 +108,9 @@ impl<S: PartialOrd + Copy> Kth<S> {
         if n == self.k || n >= self.k + self.k / 2 + LAG { self.find() } else { None }
     }
 
-    fn find(&mut self) -> Option<S> {
-        let last = self.k.checked_sub(1)?;
+    /// The `k`-th largest of all that were taken; `None` if they are fewer.
+    pub fn find(&mut self) -> Option<S> {
+        let last = self.k.checked_sub(1).filter(|&last| last < self.scores.len())?;
         let best_first = |a: &S, b: &S| b.partial_cmp(a).unwrap_or(Ordering::Equal);
         let (_, &mut kth, _) = self.scores.select_nth_unstable_by(last, best_first);
         self.scores.truncate(self.k);
@@ -165,6 +166,9 @@ mod tests {
                 let larger = scores[n - since..n].iter().filter(|&&score| last.is_some_and(|last| score > last));
                 prop_assert!(larger.count() < k / 2 + LAG);
                 prop_assert_eq!(last.is_some(), n >= k);
+                let mut sorted = scores[..n].to_vec();
+                sorted.sort_unstable_by_key(|&score| std::cmp::Reverse(score));
+                prop_assert_eq!(kth.clone().find(), sorted.get(k - 1).copied());
             }
         }
     }

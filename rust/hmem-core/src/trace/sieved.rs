@@ -3,7 +3,7 @@
 use super::contenders::Open;
 use super::segment::TraceSegment;
 use crate::bitmap::Bitmap;
-use crate::dense::aim::{Aim, Fine, Scale};
+use crate::dense::aim::{Aim, Coarse, Fine, Scale};
 use crate::dense::query::{Limit, Query};
 use crate::dense::sieve::Sieve;
 use crate::kernels::isa::Isa;
@@ -37,7 +37,7 @@ impl<'a> Aimed<'a> {
     /// Limits of all keys by the upper halves of codes, in memory for [`n_limits`](Self::n_limits) of them.
     pub(super) fn sieve<'s>(&'s self, beta: f64, limits: &'s mut [f32]) -> Sieved<'s> {
         let (upper, largest) = limits.split_at_mut(self.keys.len());
-        let sieve = Sieve::coarse(self.isa, &self.aim, &self.keys);
+        let sieve = Sieve::new(self.isa, &self.aim, &self.keys);
         sieve.fill(0..largest.len(), upper, largest);
         // Blocks without an allowed key were left out.
         for (limits, largest) in upper.chunks_mut(BLOCK).zip(&*largest) {
@@ -65,7 +65,7 @@ impl<'a> Aimed<'a> {
 /// Limits of a part's keys by the upper halves of their codes.
 pub(super) struct Sieved<'a> {
     pub(super) aimed: &'a Aimed<'a>,
-    sieve: Sieve<'a>,
+    sieve: Sieve<'a, Coarse>,
     /// Of cosines; −∞ for keys that are not allowed.
     upper: &'a [f32],
     /// The largest of each block.
@@ -80,7 +80,7 @@ impl<'a> Sieved<'a> {
     }
 
     /// From limits to cosines.
-    pub(super) fn scale(&self) -> Scale {
+    pub(super) fn scale(&self) -> Scale<f32> {
         self.sieve.scale()
     }
 
@@ -96,7 +96,6 @@ impl<'a> Sieved<'a> {
 
     /// Calls with each memory that has a key whose cosine may reach `floor`.
     pub(super) fn with_a_key(&self, floor: f32, mut each: impl FnMut(usize)) {
-        let floor = floor.max(f32::MIN);
         self.owners(
             |block| {
                 let passes = self.largest[block] >= floor;
@@ -113,8 +112,7 @@ impl<'a> Sieved<'a> {
         let mut wide = [0f32; BLOCK];
         self.owners(
             |block| {
-                // Keys that are not allowed are at −∞.
-                let floor = floor().max(f32::MIN);
+                let floor = floor();
                 if self.largest[block] + self.per_beta * most_logs[block] < floor {
                     return (0, floor);
                 }
