@@ -134,29 +134,22 @@ fn upper_limits_of_dots(bencher: Bencher<'_, '_>, case: &Case) {
 }
 
 #[divan::bench(args = crate::scans())]
-fn upper_limits_of_signs(bencher: Bencher<'_, '_>, case: &Case) {
-    let (offset, bytes) = (vec![30_000; case.rows], vec![99; case.rows]);
-    let rows = PerSignRow { offset: &offset, factor: &bytes, spread: &bytes };
+fn levels_of_signs(bencher: Bencher<'_, '_>, case: &Case) {
+    let (offset, shape) = (vec![-3000; case.rows], vec![limits::shape(99, 99); case.rows]);
+    let rows = PerSignRow { offset: &offset, shape: &shape };
     let query = PerSignQuery {
-        minus: 30_000,
-        base: 0.1,
-        offset_step: 1e-5,
-        least_factor: 1e-3,
-        factor_step: 1e-5,
-        spread_step: 1e-4,
+        middle: 1500,
+        times: 16,
+        least_factor: 20_000,
+        factor_step: 9_000,
+        offset_step: 500,
+        spread_step: 800,
     };
-    let (sums, mut out) = (vec![1234u16; case.rows], vec![0.0; case.rows]);
-    let mut largest = vec![0.0; case.rows.div_ceil(BLOCK)];
-    // Six bytes are read, four are written.
-    bencher.counter(BytesCount::new(case.rows * 10)).counter(ItemsCount::new(case.rows)).bench_local(|| {
-        limits::upper_limits_of_signs(
-            case.isa,
-            black_box(&sums),
-            rows,
-            query,
-            black_box(&mut out),
-            &mut largest,
-        );
+    let (sums, mut out) = (vec![1234u16; case.rows], vec![0; case.rows]);
+    let mut largest = vec![0; case.rows.div_ceil(BLOCK)];
+    // Six bytes are read, two are written.
+    bencher.counter(BytesCount::new(case.rows * 8)).counter(ItemsCount::new(case.rows)).bench_local(|| {
+        limits::levels_of_signs(case.isa, black_box(&sums), rows, query, black_box(&mut out), &mut largest);
     });
 }
 
@@ -174,6 +167,17 @@ fn reaching(bencher: Bencher<'_, '_>, case: &Case) {
         black_box(&limits)
             .chunks(BLOCK)
             .map(|block| limits::reaching(case.isa, block, 200.0))
+            .fold(0, |a, b| a ^ b)
+    });
+}
+
+#[divan::bench(args = crate::scans())]
+fn reaching_level(bencher: Bencher<'_, '_>, case: &Case) {
+    let levels: Vec<i16> = (0..case.rows).map(|i| i16::try_from(i * 31 % 251).unwrap_or(0)).collect();
+    bencher.counter(BytesCount::of_slice(&levels)).counter(ItemsCount::new(case.rows)).bench_local(|| {
+        black_box(&levels)
+            .chunks(BLOCK)
+            .map(|block| limits::reaching_level(case.isa, block, 200))
             .fold(0, |a, b| a ^ b)
     });
 }

@@ -29,7 +29,14 @@ pub(crate) trait Mesh: Sized {
     fn of(aim: &Aim<'_>) -> (Self, Scale<Self::Limit>);
 
     /// Limits of all rows of a run of blocks, allowed or not, and the largest of each block.
-    fn limits(&self, isa: Isa, codes: &Codes, run: Run, upper: &mut [Self::Limit], largest: &mut [Self::Limit]);
+    fn limits(
+        &self,
+        isa: Isa,
+        codes: &Codes,
+        run: Run,
+        upper: &mut [Self::Limit],
+        largest: &mut [Self::Limit],
+    );
 }
 
 /// Up to [`RUN`] blocks, and their rows.

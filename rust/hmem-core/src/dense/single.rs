@@ -145,7 +145,7 @@ impl Search<'_> {
         let wanted = k.saturating_mul(FIRST);
         // The best rows mostly stand in blocks of their own, so the best row of each of the best blocks will do.
         let by_block = wanted <= sieved.iter().map(|sieved| sieved.largest.len()).sum();
-        let mut least = Kth::new(wanted);
+        let mut least = Kth::rarely(wanted);
         let mut threshold = f64::NEG_INFINITY;
         for sieved in sieved {
             let scale = sieved.sieve.scale();

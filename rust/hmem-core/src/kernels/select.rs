@@ -85,6 +85,10 @@ impl<S: PartialOrd + Copy> TopK<S> {
 #[derive(Debug, Clone)]
 pub struct Kth<S> {
     k: usize,
+    /// At so many scores it is found next.
+    next: usize,
+    /// It is found again at so many.
+    full: usize,
     /// The best `k` when it was last found, and those that came after.
     scores: Vec<S>,
 }
@@ -92,11 +96,21 @@ pub struct Kth<S> {
 /// How many scores come, beside half of `k`, before the `k`-th largest is found again.
 const LAG: usize = 4;
 
+/// How many scores come at least before it is found, where nobody waits for it.
+const MANY: usize = 256;
+
 impl<S: PartialOrd + Copy> Kth<S> {
-    /// No scores yet.
+    /// No scores yet. The `k`-th is found as soon as there are so many, and soon again.
     #[must_use]
     pub fn new(k: usize) -> Self {
-        Self { k, scores: Vec::new() }
+        Self { k, next: k, full: k.saturating_add(k / 2 + LAG), scores: Vec::new() }
+    }
+
+    /// No scores yet. It is found more rarely, in less time altogether.
+    #[must_use]
+    pub fn rarely(k: usize) -> Self {
+        let full = k.saturating_mul(2).max(MANY);
+        Self { k, next: full, full, scores: Vec::new() }
     }
 
     /// Takes a score that is not NaN; scores that are not larger than what was returned last may be left out. Returns the
@@ -104,8 +118,11 @@ impl<S: PartialOrd + Copy> Kth<S> {
     #[inline]
     pub fn push(&mut self, score: S) -> Option<S> {
         self.scores.push(score);
-        let n = self.scores.len();
-        if n == self.k || n >= self.k + self.k / 2 + LAG { self.find() } else { None }
+        if self.scores.len() < self.next {
+            return None;
+        }
+        self.next = self.full;
+        self.find()
     }
 
     /// The `k`-th largest of all that were taken; `None` if they are fewer.
@@ -151,8 +168,9 @@ mod tests {
     proptest! {
         /// Whatever is left out, as it may be, what is found is the `k`-th largest so far, and it is found in time.
         #[test]
-        fn kth_is_that_of_a_sort(scores in prop::collection::vec(-40i8..40, 0..200), k in 1usize..30) {
-            let mut kth = Kth::new(k);
+        fn kth_is_that_of_a_sort(scores in prop::collection::vec(-120i8..120, 0..600), k in 1usize..30) {
+            let (mut kth, mut rare) = (Kth::new(k), Kth::rarely(k));
+            let mut threshold = None;
             let (mut last, mut since) = (None, 0);
             for n in 1..=scores.len() {
                 let score = scores[n - 1];
@@ -169,6 +187,10 @@ mod tests {
                 let mut sorted = scores[..n].to_vec();
                 sorted.sort_unstable_by_key(|&score| std::cmp::Reverse(score));
                 prop_assert_eq!(kth.clone().find(), sorted.get(k - 1).copied());
+                if threshold.is_none_or(|threshold| score > threshold) {
+                    threshold = rare.push(score).or(threshold);
+                }
+                prop_assert_eq!(rare.clone().find(), sorted.get(k - 1).copied());
             }
         }
     }
