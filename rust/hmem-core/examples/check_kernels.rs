@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hmem_core::dense::{Coder, DenseSegment, Metric, NormalRows, scan};
 use hmem_core::kernels::isa::{Isa, cpu_features};
-use hmem_core::kernels::{dot, limits, nibble, sign, tile};
+use hmem_core::kernels::{dot, limits, nibble, rotation, sign, tile};
 use hmem_core::rows::Rows;
 use hmem_core::{bitmap::Bitmap, segment::Live};
 
@@ -20,6 +20,7 @@ fn main() {
         sign::checks::same_sums(isa, 300..=301);
         tile::checks::same_sums(isa, 1..=4);
         limits::checks::same_limits(isa);
+        rotation::checks::same_bits(isa, (1..=300).chain([384, 768, 1000, 1024, 4096]));
         println!("{}: same bits as scalar; search {:016x}", isa.name(), search(isa));
     }
 }

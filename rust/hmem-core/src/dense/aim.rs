@@ -23,7 +23,7 @@ use crate::kernels::isa::Isa;
 use crate::kernels::limits::{PerQuery, PerSignQuery};
 use crate::kernels::line::{LINE, SignedLine};
 use crate::kernels::nibble::{STEP, Step};
-use crate::kernels::quantise::{norms, rounded, squared_distance, without};
+use crate::kernels::quantise::{largest, rounded, squared_distance, without};
 use crate::kernels::rotation::Rotation;
 use crate::kernels::sign::{self, Tables};
 use crate::kernels::tile;
@@ -123,7 +123,7 @@ impl<'a> Aim<'a> {
         Self {
             isa,
             codes,
-            largest: norms(isa, &turned).largest,
+            largest: largest(&turned),
             turned,
             length,
             off: length * (rotation.error() + 2f64.powi(-22)) + 2f64.powi(-48) * all,
@@ -273,12 +273,12 @@ impl<'a> Aim<'a> {
         let d = self.turned.len();
         let largest = i32::try_from((i32::MAX as usize / 128 / d).min(16_319)).unwrap_or(16_319);
         let (integers, unit, left) = self.integers(largest);
-        let upper: Vec<i32> = integers.iter().map(|z| (z + 64) >> 7).collect();
-        let lower: Vec<i32> = integers.iter().zip(&upper).map(|(z, upper)| z - (upper << 7)).collect();
+        let upper = |z: i32| (z + 64) >> 7;
+        let lower = |z: i32| z - (upper(z) << 7);
         // Their limits are computed in float64 …
         let rounding = self.rounding(2f64.powi(-23), 2f64.powi(-48));
         let grain = self.grain(&integers, unit, left, rounding);
-        Fine { query: [steps(&upper), steps(&lower)], grain }
+        Fine { query: [steps_of(&integers, upper), steps_of(&integers, lower)], grain }
     }
 
     /// For whole codes, among many queries.
@@ -358,13 +358,24 @@ impl<L: Limited> Scale<L> {
 
 /// Integers of at most 8 bits as the kernels want them.
 pub(crate) fn steps(integers: &[i32]) -> Vec<Step> {
-    let mut steps = vec![[SignedLine::ZERO; 2]; integers.len().div_ceil(STEP)];
-    for (line, integers) in steps.as_flattened_mut().iter_mut().zip(integers.chunks(LINE)) {
-        for (to, &z) in line.0.iter_mut().zip(integers) {
-            #[allow(clippy::cast_possible_truncation, reason = "at most 127")]
-            let z = z as i8;
-            *to = z;
-        }
+    steps_of(integers, |z| z)
+}
+
+/// The same for what `part` makes of each; of zero, zero.
+fn steps_of(integers: &[i32], part: impl Fn(i32) -> i32) -> Vec<Step> {
+    #[allow(clippy::cast_possible_truncation, reason = "at most 127")]
+    let line = |integers: &[i32; LINE]| SignedLine(integers.map(|z| part(z) as i8));
+    let step = |integers: &[i32; STEP]| {
+        let lines = integers.as_chunks().0;
+        [line(&lines[0]), line(&lines[1])]
+    };
+    let mut steps = Vec::with_capacity(integers.len().div_ceil(STEP));
+    let (whole, rest) = integers.as_chunks::<STEP>();
+    steps.extend(whole.iter().map(step));
+    if !rest.is_empty() {
+        let mut last = [0; STEP];
+        last[..rest.len()].copy_from_slice(rest);
+        steps.push(step(&last));
     }
     steps
 }

@@ -9,6 +9,7 @@
 
 use crate::error::InputError;
 use crate::kernels::dot::dot64;
+use crate::kernels::quantise::largest;
 use crate::rows::Rows;
 
 /// What a score is.
@@ -63,7 +64,7 @@ impl NormalRows {
         rows.check_finite(argument)?;
         let mut segment = Self::with_capacity(rows.len(), rows.dim());
         for (row, numbers) in rows.iter().enumerate() {
-            let largest = numbers.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+            let largest = largest(numbers);
             if largest == 0.0 && metric == Metric::Cosine {
                 return Err(InputError::ZeroRow { argument, row });
             }

@@ -137,6 +137,8 @@ impl Search<'_> {
                     aimed.iter().zip(found).zip(&mut contests).zip(&mut guesses)
                 {
                     *guess = guess.max(found.guess);
+                    // They come while the query is made ready for them.
+                    found.rows.iter().take(CHUNK).for_each(|&row| codes.prefetch(row as usize));
                     self.compare(&aimed.aim, &aimed.aim.fine(), &mut found.rows, |limit, row| {
                         contest.enter(limit, first + row);
                     });

@@ -248,16 +248,17 @@ mod tests {
     #[test]
     fn a_forged_proof_is_caught_before_a_kernel_runs() {
         use crate::kernels::limits::{PerQuery, PerRow, reaching, upper_limits_of_dots};
-        use crate::kernels::{dot, nibble, sign, tile};
+        use crate::kernels::{dot, nibble, rotation, sign, tile};
         use crate::rows::Rows;
 
-        let kernels: [fn(Isa); 7] = [
+        let kernels: [fn(Isa); 8] = [
             |isa| dot::dot_rows(isa, Rows::new(&[], 0, 0).unwrap(), &[], &mut []),
             |isa| nibble::dot_rows(isa, &[], &[], &mut []),
             |isa| {
                 let planes = nibble::Planes { high: &[], low: &[], steps: 0 };
                 nibble::dot_codes(isa, planes, &[], [&[], &[]], &mut []);
             },
+            |isa| rotation::Rotation::new(64).apply(isa, &mut [0.0; 64]),
             |isa| sign::sums(isa, &[], &sign::Tables::new(&[]), &mut []),
             |isa| tile::sums(isa, &[], 0, &[tile::Lanes::new(&[] as &[Vec<i32>], 0)], &mut []),
             |isa| {

@@ -15,3 +15,11 @@ pub(super) fn halved(lanes: &[f64; LANES]) -> f64 {
     }
     lanes[0]
 }
+
+/// What is left behind whole steps, as a step of its own: code that takes single lanes would have the registers of all cut to
+/// fit them. The zeros change no sum: a lane that starts from zero is never −0.
+pub(super) fn padded<T: Copy + Default>(tail: &[T]) -> [T; LANES] {
+    let mut step = [T::default(); LANES];
+    step[..tail.len()].copy_from_slice(tail);
+    step
+}

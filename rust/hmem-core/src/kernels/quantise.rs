@@ -3,7 +3,8 @@
 //! Float32 and float64, each operation rounded once in the order written here; sums run in [`LANES`] lanes that are [`halved`]
 //! in the end. The same bits from every variant, so that codes, and what is estimated from them, are the same everywhere.
 
-use super::lanes::{LANES, halved};
+use super::dot::product;
+use super::lanes::{LANES, halved, padded};
 use super::per_isa::per_isa;
 
 /// Adding this to a float32 of at most 2²² leaves it no bits below the point: it is rounded to the nearest integer, of two
@@ -101,7 +102,7 @@ fn row_without(row: &[f32], factor: f64, centre: &[f32], gain: f64, out: &mut [f
     for i in 0..d {
         out[i] = (f64::from(row[i]) * factor - f64::from(centre[i]) * gain) as f32;
     }
-    squares_of(out)
+    product(out, out)
 }
 
 #[inline(always)]
@@ -112,24 +113,32 @@ fn add_row(row: &[f32], factor: f64, sum: &mut [f64]) {
     }
 }
 
+/// The largest magnitude of finite numbers; 0 if there are none.
+#[must_use]
+#[inline]
+pub fn largest(row: &[f32]) -> f32 {
+    // Of numbers without a sign, the larger one has the larger bits; and of integers, compilers take many at a time.
+    let bits = row.iter().fold(0, |largest, x| largest.max(x.abs().to_bits().cast_signed()));
+    f32::from_bits(bits.cast_unsigned())
+}
+
 #[inline(always)]
 fn norms_of(row: &[f32]) -> Norms {
-    let (steps, tail) = row.as_chunks::<LANES>();
-    let (mut largest, mut sums) = ([0f32; LANES], [0f64; LANES]);
-    let mut take = |j: usize, x: f32| {
-        largest[j] = if x.abs() > largest[j] { x.abs() } else { largest[j] };
-        sums[j] += f64::from(x.abs());
-    };
-    for step in steps {
-        for (j, &x) in step.iter().enumerate() {
-            take(j, x);
+    let (mut sums, mut squares) = ([0f64; LANES], [0f64; LANES]);
+    let mut take = |step: &[f32; LANES]| {
+        for j in 0..LANES {
+            sums[j] += f64::from(step[j].abs());
+            squares[j] += f64::from(step[j]) * f64::from(step[j]);
         }
+    };
+    let (steps, tail) = row.as_chunks();
+    for step in steps {
+        take(step);
     }
-    for (j, &x) in tail.iter().enumerate() {
-        take(j, x);
+    if !tail.is_empty() {
+        take(&padded(tail));
     }
-    let largest = largest.into_iter().fold(0f32, f32::max);
-    Norms { largest, sum: halved(&sums), squares: squares_of(row) }
+    Norms { largest: largest(row), sum: halved(&sums), squares: halved(&squares) }
 }
 
 #[inline(always)]
@@ -142,36 +151,21 @@ fn round_row(row: &[f32], inverse: f32, out: &mut [i32]) {
 
 #[inline(always)]
 fn distance(row: &[f32], unit: f64, codes: &[i32]) -> f64 {
-    let codes = &codes[..row.len()];
     let mut lanes = [0f64; LANES];
-    let mut take = |j: usize, x: f32, code: i32| {
-        let error = f64::from(x) - unit * f64::from(code);
-        lanes[j] += error * error;
-    };
     let (steps, tail) = row.as_chunks::<LANES>();
-    let (of_steps, of_tail) = codes.as_chunks::<LANES>();
-    for (step, codes) in steps.iter().zip(of_steps) {
+    let (of_steps, of_tail) = codes[..row.len()].as_chunks::<LANES>();
+    for (row, codes) in steps.iter().zip(of_steps) {
         for j in 0..LANES {
-            take(j, step[j], codes[j]);
+            let error = f64::from(row[j]) - unit * f64::from(codes[j]);
+            lanes[j] += error * error;
         }
     }
-    for (j, (&x, &code)) in tail.iter().zip(of_tail).enumerate() {
-        take(j, x, code);
-    }
-    halved(&lanes)
-}
-
-#[inline(always)]
-fn squares_of(row: &[f32]) -> f64 {
-    let (steps, tail) = row.as_chunks::<LANES>();
-    let mut lanes = [0f64; LANES];
-    for step in steps {
+    if !tail.is_empty() {
+        let (row, codes) = (padded(tail), padded(of_tail));
         for j in 0..LANES {
-            lanes[j] += f64::from(step[j]) * f64::from(step[j]);
+            let error = f64::from(row[j]) - unit * f64::from(codes[j]);
+            lanes[j] += error * error;
         }
-    }
-    for (j, &x) in tail.iter().enumerate() {
-        lanes[j] += f64::from(x) * f64::from(x);
     }
     halved(&lanes)
 }
@@ -202,6 +196,47 @@ mod tests {
             let wanted = all(Isa::Scalar);
             for isa in Isa::available() {
                 prop_assert_eq!(all(isa), wanted.clone());
+            }
+        }
+
+        /// Lane `j` takes the numbers `j`, `j + 8`, … in this order; then halves are added.
+        #[test]
+        fn sums_run_in_lanes(
+            rows in prop::collection::vec((-4f32..4.0, -1f32..1.0), 0..100),
+            factor in 0.01f64..2.0,
+        ) {
+            let (row, centre): (Vec<f32>, Vec<f32>) = rows.into_iter().unzip();
+            let sum = |term: &dyn Fn(usize) -> f64| {
+                let mut lanes = [0f64; 8];
+                (0..row.len()).for_each(|i| lanes[i % 8] += term(i));
+                let [a, b, c, d] = [0, 1, 2, 3].map(|j| lanes[j] + lanes[j + 4]);
+                (a + c) + (b + d)
+            };
+            let (mut out, mut codes) = (row.clone(), vec![0; row.len()]);
+            rounded(Isa::Scalar, &row, 9.0, &mut codes);
+            for isa in Isa::available() {
+                let squares = without(isa, &row, factor, &centre, 0.3, &mut out);
+                for i in 0..row.len() {
+                    let rest = f64::from(row[i]) * factor - f64::from(centre[i]) * 0.3;
+                    prop_assert_eq!(out[i].to_bits(), (rest as f32).to_bits());
+                }
+                prop_assert_eq!(squares.to_bits(), sum(&|i| f64::from(out[i]).powi(2)).to_bits());
+                let wanted = Norms {
+                    largest: row.iter().map(|x| x.abs()).fold(0.0, f32::max),
+                    sum: sum(&|i| f64::from(row[i].abs())),
+                    squares: sum(&|i| f64::from(row[i]).powi(2)),
+                };
+                prop_assert_eq!(norms(isa, &row), wanted);
+                let error = squared_distance(isa, &row, 0.11, &codes);
+                let term = |i: usize| (f64::from(row[i]) - 0.11 * f64::from(codes[i])).powi(2);
+                prop_assert_eq!(error.to_bits(), sum(&term).to_bits());
+                let (squares, products) = centred(isa, &row, factor, &centre, &mut out);
+                prop_assert_eq!(squares.to_bits(), sum(&|i| f64::from(out[i]).powi(2)).to_bits());
+                let term = |i: usize| {
+                    let c = f64::from(centre[i]);
+                    (f64::from(row[i]) * factor - c) * c
+                };
+                prop_assert_eq!(products.to_bits(), sum(&term).to_bits());
             }
         }
 

@@ -1,6 +1,6 @@
 //! Inner product in float64. Plain Rust: compilers make vector code of it, and no rounding depends on which.
 
-use crate::kernels::lanes::{LANES, halved};
+use crate::kernels::lanes::{LANES, halved, padded};
 use crate::kernels::per_isa::per_isa;
 
 /// Inner product of two float32 slices of equal length, in float64.
@@ -21,8 +21,9 @@ per_isa! {
     pub fn dot64_on(a: &[f32], b: &[f32]) -> f64 = product;
 }
 
+/// To be compiled into what needs it.
 #[inline(always)]
-fn product(a: &[f32], b: &[f32]) -> f64 {
+pub(in crate::kernels) fn product(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "width of both rows");
     let mut lanes = [0f64; LANES];
     let (a_steps, a_tail) = a.as_chunks::<LANES>();
@@ -33,19 +34,12 @@ fn product(a: &[f32], b: &[f32]) -> f64 {
         }
     }
     if !a_tail.is_empty() {
-        // Zeros change nothing: products are exact here, so no lane is ever −0.
         let (a, b) = (padded(a_tail), padded(b_tail));
         for j in 0..LANES {
             lanes[j] += f64::from(a[j]) * f64::from(b[j]);
         }
     }
     halved(&lanes)
-}
-
-fn padded(tail: &[f32]) -> [f32; LANES] {
-    let mut step = [0.0; LANES];
-    step[..tail.len()].copy_from_slice(tail);
-    step
 }
 
 #[cfg(test)]

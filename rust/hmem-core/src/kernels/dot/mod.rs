@@ -21,6 +21,7 @@ mod dot64;
 mod neon;
 pub mod scalar;
 
+pub(super) use dot64::product;
 pub use dot64::{dot64, dot64_on};
 
 use super::isa::Isa;

@@ -73,26 +73,20 @@ impl Tables {
     #[must_use]
     pub fn new(query: &[i32]) -> Self {
         let most = Self::most(query.len());
-        let size = |chunk: &[i32]| chunk.iter().fold(0i32, |sum, q| sum.saturating_add(q.saturating_abs()));
-        assert!(query.chunks(CHUNK).all(|chunk| size(chunk) <= most), "at most {most} in {CHUNK} numbers");
-        let mut offset = 0;
-        let mut tables = vec![[[0; 16]; 2]; query.len().div_ceil(PER_LINE)];
-        for (eight, table) in query.chunks(PER_LINE).zip(&mut tables) {
-            for (four, half) in eight.chunks(4).zip(table) {
-                let mut numbers = [0; 4];
-                numbers[..four.len()].copy_from_slice(four);
-                let least: i32 = numbers.iter().map(|&q| q.min(0)).sum();
-                offset -= least;
-                half[0] = byte(-least);
-                for (i, &q) in numbers.iter().enumerate() {
-                    // Bit `i` more than the entries that stand already.
-                    for bits in 0..1 << i {
-                        half[bits | 1 << i] = half[bits].wrapping_add(byte(q));
-                    }
-                }
-            }
+        let size = |chunk: &[i32]| chunk.iter().map(|q| u64::from(q.unsigned_abs())).sum::<u64>();
+        assert!(
+            query.chunks(CHUNK).all(|chunk| size(chunk) <= u64::from(most.unsigned_abs())),
+            "at most {most} in {CHUNK} numbers"
+        );
+        let (eights, rest) = query.as_chunks::<PER_LINE>();
+        let mut tables = Vec::with_capacity(query.len().div_ceil(PER_LINE));
+        tables.extend(eights.iter().map(table));
+        if !rest.is_empty() {
+            let mut eight = [0; PER_LINE];
+            eight[..rest.len()].copy_from_slice(rest);
+            tables.push(table(&eight));
         }
-        Self { tables, offset }
+        Self { tables, offset: query.iter().map(|&q| lacking(q)).sum() }
     }
 
     /// Lines of a block.
@@ -108,10 +102,32 @@ impl Tables {
     }
 }
 
-/// The lowest eight bits: entries are sums from 0 to 255, whatever overflows on the way.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "said above")]
-fn byte(number: i32) -> u8 {
-    number as u8
+/// What entries have too much for a number: nothing is left out of them that is positive, and no sum is below zero.
+fn lacking(q: i32) -> i32 {
+    -q.min(0)
+}
+
+fn table(eight: &[i32; PER_LINE]) -> Table {
+    let [a, b, c, d, e, f, g, h] = *eight;
+    [entries([a, b, c, d]), entries([e, f, g, h])]
+}
+
+/// Bit `i` of an entry's place says whether number `i` is in it.
+///
+/// Eight entries are the bytes of one integer, and so are the places that a number is in. Entries are sums from 0 to 255: none
+/// carries into the next, whatever overflows on the way.
+fn entries(four: [i32; 4]) -> [u8; 16] {
+    const ALL: u64 = 0x0101_0101_0101_0101;
+    let at = |places: u64, q: i32| places.wrapping_mul(i64::from(q).cast_unsigned());
+    let first = at(ALL, four.map(lacking).iter().sum())
+        .wrapping_add(at(0x0100_0100_0100_0100, four[0]))
+        .wrapping_add(at(0x0101_0000_0101_0000, four[1]))
+        .wrapping_add(at(0x0101_0101_0000_0000, four[2]));
+    let last = first.wrapping_add(at(ALL, four[3]));
+    let mut entries = [0; 16];
+    entries[..8].copy_from_slice(&first.to_le_bytes());
+    entries[8..].copy_from_slice(&last.to_le_bytes());
+    entries
 }
 
 /// Lines of the signs of `rows` rows of `width` numbers.
@@ -230,6 +246,38 @@ mod tests {
                     prop_assert_eq!(i32::from(sum) - tables.offset(), wanted);
                 }
             }
+        }
+    }
+
+    proptest! {
+        /// An entry adds the numbers whose bits its place has, and counts from the least that there is.
+        #[test]
+        fn entries_are_sums_of_the_numbers_in_their_place(
+            small in prop::collection::vec(-7i32..=7, 0..100),
+            large in prop::collection::vec((0usize..CHUNK, prop::sample::select(vec![-255, 255, -1])), 0..4),
+        ) {
+            let alone = large.iter().flat_map(|&(at, q)| (0..CHUNK).map(move |j| if j == at { q } else { 0 }));
+            for query in [small.clone(), alone.chain([-3, 5]).collect(), small.repeat(9)] {
+                let tables = Tables::new(&query);
+                prop_assert_eq!(tables.lines(), query.len().div_ceil(PER_LINE));
+                prop_assert_eq!(tables.offset(), -query.iter().map(|&q| q.min(0)).sum::<i32>());
+                let halves = tables.tables.as_flattened();
+                for (half, numbers) in halves.iter().zip(query.chunks(4).chain([&[][..]])) {
+                    let least: i32 = numbers.iter().filter(|&&q| q < 0).sum();
+                    for (place, &entry) in half.iter().enumerate() {
+                        let there = numbers.iter().enumerate().filter(|(i, _)| place >> i & 1 == 1);
+                        let wanted = there.map(|(_, q)| q).sum::<i32>() - least;
+                        prop_assert_eq!(i32::from(entry), wanted);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_of_the_least_integer_is_refused() {
+        for query in [vec![i32::MIN], vec![i32::MAX; 3], vec![i32::MIN; 32]] {
+            assert!(std::panic::catch_unwind(|| Tables::new(&query)).is_err(), "{query:?}");
         }
     }
 
