@@ -4,9 +4,8 @@
 //! adding neighbours make one byte of eight.
 
 use std::arch::aarch64::{
-    uint16x8_t, vandq_u8, vcgeq_f32, vcgeq_s16, vcombine_u8, vcombine_u16, vdupq_n_f32,
-    vdupq_n_s16, vgetq_lane_u64, vld1q_f32, vld1q_s16, vld1q_u8, vmovn_u16, vmovn_u32, vpaddq_u8,
-    vreinterpretq_u64_u8,
+    uint16x8_t, vandq_u8, vcgeq_f32, vcgeq_s16, vcombine_u8, vcombine_u16, vdupq_n_f32, vdupq_n_s16,
+    vgetq_lane_u64, vld1q_f32, vld1q_s16, vld1q_u8, vmovn_u16, vmovn_u32, vpaddq_u8, vreinterpretq_u64_u8,
 };
 
 use crate::kernels::isa::Neon;
