@@ -140,7 +140,7 @@ fn levels_of_signs(bencher: Bencher<'_, '_>, case: &Case) {
     let query = PerSignQuery {
         middle: 1500,
         times: 16,
-        least_factor: 20_000,
+        factor: 20_000,
         factor_step: 9_000,
         offset_step: 500,
         spread_step: 800,

@@ -15,7 +15,7 @@
 
 use std::marker::PhantomData;
 
-use super::codes::{Codes, Steps};
+use super::codes::{Codes, PerSign};
 use super::limit::Limited;
 use super::query::{Limit, Query};
 use crate::kernels::dot::dot64_on;
@@ -235,36 +235,32 @@ impl<'a> Aim<'a> {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "that they fit is what the level is chosen for"
+        reason = "the level is chosen so that they fit"
     )]
     fn levels(&self, sizes: i32, unit: f64, reach: f64) -> (PerSignQuery, f64, f64) {
-        let per_sign = self.codes.per_sign();
-        let numbers = |steps: &Steps| (f64::from(steps.least), f64::from(steps.step));
-        let (least_factor, factor_step) = numbers(&per_sign.factor_steps);
-        let (least_offset, offset_step) = numbers(&per_sign.offset_steps);
-        let (least_spread, spread_step) = numbers(&per_sign.spread_steps);
         let gain = f64::from(self.gain);
+        let PerSign { offset_steps, factor_steps, spread_steps, .. } = self.codes.per_sign();
         // A sum `s` stands for `2·s - sizes`, so that `s - middle` goes this far to either side.
         let middle = sizes / 2;
         let farthest = f64::from((sizes - middle).max(1));
         let times = 2f64.powf((f64::from(i16::MAX) / farthest).log2().floor());
-        let estimate = 2.0 * unit * (least_factor + 255.0 * factor_step);
-        let offset = gain.abs() * offset_step * 32_768.0;
-        let spread = reach * spread_step * 255.0;
+        let largest_factor = factor_steps.middle + factor_steps.farthest() * factor_steps.step;
+        let estimate = 2.0 * unit * largest_factor;
+        let offset = gain.abs() * offset_steps.farthest() * offset_steps.step;
+        let spread = reach * spread_steps.farthest() * spread_steps.step;
         let level = ((estimate * farthest + offset + spread) / 32_000.0)
-            .max(estimate * 65_536.0 / (32_766.0 * times))
-            .max(offset / 16_000.0)
+            .max(estimate * 32_768.0 / (32_766.0 * times))
             .max(f64::MIN_POSITIVE);
-        let factor = 2.0 * unit * 65_536.0 / (level * times);
+        let factor = 2.0 * unit * 32_768.0 / (level * times);
         let per_query = PerSignQuery {
             middle: middle as u16,
             times: times as i16,
-            least_factor: (least_factor * factor).round() as i16,
-            factor_step: (256.0 * factor_step * factor).round() as u16,
-            offset_step: (gain * offset_step * 65_536.0 / level).round() as i16,
-            spread_step: (256.0 * reach * spread_step / level).ceil() as u16,
+            factor: (factor_steps.middle * factor).round() as i16,
+            factor_step: (128.0 * factor_steps.step * factor).round() as i16,
+            offset_step: (gain * offset_steps.step * 32_768.0 / level).round() as i16,
+            spread_step: (128.0 * reach * spread_steps.step / level).round() as i16,
         };
-        (per_query, level, gain * (least_offset + 32_768.0 * offset_step) + reach * least_spread)
+        (per_query, level, gain * offset_steps.middle + reach * spread_steps.middle)
     }
 
     /// For whole codes.

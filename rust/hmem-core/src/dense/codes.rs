@@ -111,13 +111,13 @@ pub struct PerRow {
     pub fine_error: Vec<f32>,
 }
 
-/// Numbers for each row of signs, in few bits, since they are read with every row: how many steps.
+/// Numbers for each row of signs, in few bits, since they are read with every row: how many steps from the middle.
 #[derive(Debug)]
 pub struct PerSign {
-    /// `(x - c)·c`, from the middle.
+    /// `(x - c)·c`.
     pub offset: Vec<i16>,
     /// See [`shape`].
-    pub shape: Vec<u16>,
+    pub shape: Vec<i16>,
     /// What an offset counts.
     pub offset_steps: Steps,
     /// See the module's head.
@@ -127,50 +127,52 @@ pub struct PerSign {
 }
 
 impl PerSign {
+    #[allow(clippy::cast_possible_truncation, reason = "counts are in the range of their integers")]
     fn new(offset: &[f32], factor: &[f32], spread: &[f32]) -> Self {
-        let offset_steps = Steps::new(offset, u16::MAX);
+        let offset_steps = Steps::new(offset, i16::MIN.into(), i16::MAX.into());
         let [factor_steps, spread_steps] =
-            [factor, spread].map(|numbers| Steps::new(numbers, u8::MAX.into()));
-        #[allow(clippy::cast_possible_truncation, reason = "at most 255")]
+            [factor, spread].map(|numbers| Steps::new(numbers, i8::MIN.into(), i8::MAX.into()));
         let shapes = factor.iter().zip(spread).map(|(&factor, &spread)| {
-            let factor = factor_steps.count(factor, f32::round) as u8;
-            shape(factor, spread_steps.count(spread, f32::ceil) as u8)
+            let factor = factor_steps.count(factor, f64::round) as i8;
+            shape(factor, spread_steps.count(spread, f64::ceil) as i8)
         });
         let shape = shapes.collect();
-        let from_middle = |&x: &f32| (offset_steps.count(x, f32::round) ^ 1 << 15).cast_signed();
-        Self {
-            offset: offset.iter().map(from_middle).collect(),
-            shape,
-            offset_steps,
-            factor_steps,
-            spread_steps,
-        }
+        let offset = offset.iter().map(|&x| offset_steps.count(x, f64::round) as i16).collect();
+        Self { offset, shape, offset_steps, factor_steps, spread_steps }
     }
 }
 
-/// How numbers are counted in steps from the least of them.
+/// How numbers of a known range are counted in steps.
 #[derive(Debug, Clone, Copy)]
 pub struct Steps {
-    /// The least number.
-    pub least: f32,
+    /// What no steps stand for.
+    pub middle: f64,
     /// One step.
-    pub step: f32,
-    most: f32,
+    pub step: f64,
+    /// The least count and the largest.
+    range: [f64; 2],
 }
 
 impl Steps {
-    /// With a count of at most `most`.
-    fn new(numbers: &[f32], most: u16) -> Self {
-        let most = f32::from(most);
-        let least = numbers.iter().copied().fold(f32::INFINITY, f32::min);
-        let largest = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        Self { least, step: (largest - least) / most, most }
+    /// The least of the numbers is `least` steps, the largest `most`.
+    fn new(numbers: &[f32], least: f64, most: f64) -> Self {
+        let smallest = f64::from(numbers.iter().copied().fold(f32::INFINITY, f32::min));
+        let largest = f64::from(numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let step = (largest - smallest) / (most - least);
+        Self { middle: smallest - least * step, step, range: [least, most] }
     }
 
     /// `round` gives a whole number of steps for a fraction of them.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 2^16 - 1")]
-    fn count(&self, x: f32, round: fn(f32) -> f32) -> u16 {
-        if self.step > 0.0 { round((x - self.least) / self.step).clamp(0.0, self.most) as u16 } else { 0 }
+    fn count(&self, x: f32, round: fn(f64) -> f64) -> f64 {
+        let [least, most] = self.range;
+        // Where all numbers are equal, there are no steps.
+        if self.step > 0.0 { round((f64::from(x) - self.middle) / self.step).clamp(least, most) } else { 0.0 }
+    }
+
+    /// The magnitude of the farthest count.
+    #[must_use]
+    pub fn farthest(&self) -> f64 {
+        self.range[0].abs()
     }
 }
 

@@ -4,7 +4,7 @@ use std::arch::x86_64::{
     __m256i, _CMP_GE_OQ, _mm_cvtsi128_si32, _mm_max_epi16, _mm_minpos_epu16, _mm_set1_epi16, _mm_xor_si128,
     _mm256_add_epi16, _mm256_and_si256, _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cmpgt_epi16,
     _mm256_extracti128_si256, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_epi16, _mm256_movemask_epi8,
-    _mm256_movemask_ps, _mm256_mulhi_epi16, _mm256_mulhi_epu16, _mm256_mullo_epi16, _mm256_packs_epi16,
+    _mm256_movemask_ps, _mm256_mulhrs_epi16, _mm256_mullo_epi16, _mm256_packs_epi16,
     _mm256_permute4x64_epi64, _mm256_set1_epi16, _mm256_set1_ps, _mm256_slli_epi16, _mm256_storeu_si256,
     _mm256_sub_epi16,
 };
@@ -69,11 +69,11 @@ pub(super) fn levels(proof: Avx2, blocks: Blocks<'_>, query: PerSignQuery) {
 fn with_avx2(blocks: Blocks<'_>, query: PerSignQuery) {
     let middle = _mm256_set1_epi16(query.middle.cast_signed());
     let times = _mm256_set1_epi16(query.times);
-    let least_factor = _mm256_set1_epi16(query.least_factor);
-    let factor_step = _mm256_set1_epi16(query.factor_step.cast_signed());
+    let middle_factor = _mm256_set1_epi16(query.factor);
+    let factor_step = _mm256_set1_epi16(query.factor_step);
     let offset_step = _mm256_set1_epi16(query.offset_step);
-    let spread_step = _mm256_set1_epi16(query.spread_step.cast_signed());
-    let upper = _mm256_set1_epi16(0xff00u16.cast_signed());
+    let spread_step = _mm256_set1_epi16(query.spread_step);
+    let upper = _mm256_set1_epi16(!0xff);
     let Blocks { sums, offset, shape, out, largest } = blocks;
     let rows = sums.iter().zip(offset).zip(shape);
     for (((sums, offset), shape), (out, largest)) in rows.zip(out.iter_mut().zip(largest)) {
@@ -84,11 +84,11 @@ fn with_avx2(blocks: Blocks<'_>, query: PerSignQuery) {
             };
             let sums = _mm256_sub_epi16(load(sums[at..].as_ptr().cast()), middle);
             let shape = load(shape[at..].as_ptr().cast());
-            let more = _mm256_mulhi_epu16(_mm256_slli_epi16::<8>(shape), factor_step);
-            let factor = _mm256_add_epi16(least_factor, more);
-            let estimate = _mm256_mulhi_epi16(_mm256_mullo_epi16(sums, times), factor);
-            let centre = _mm256_mulhi_epi16(load(offset[at..].as_ptr().cast()), offset_step);
-            let reach = _mm256_mulhi_epu16(_mm256_and_si256(shape, upper), spread_step);
+            let more = _mm256_mulhrs_epi16(_mm256_slli_epi16::<8>(shape), factor_step);
+            let factor = _mm256_add_epi16(middle_factor, more);
+            let estimate = _mm256_mulhrs_epi16(_mm256_mullo_epi16(sums, times), factor);
+            let centre = _mm256_mulhrs_epi16(load(offset[at..].as_ptr().cast()), offset_step);
+            let reach = _mm256_mulhrs_epi16(_mm256_and_si256(shape, upper), spread_step);
             let levels = _mm256_add_epi16(_mm256_add_epi16(estimate, centre), reach);
             // SAFETY: as above; the store needs no alignment.
             unsafe { _mm256_storeu_si256(out[at..].as_mut_ptr().cast(), levels) };

@@ -3,8 +3,8 @@
 use std::arch::x86_64::{
     __m512i, _CMP_GE_OQ, _mm256_max_epi16, _mm512_add_epi16, _mm512_and_si512, _mm512_castsi512_si256,
     _mm512_cmp_ps_mask, _mm512_cmpge_epi16_mask, _mm512_extracti64x4_epi64, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_max_epi16, _mm512_mulhi_epi16, _mm512_mulhi_epu16, _mm512_mullo_epi16,
-    _mm512_set1_epi16, _mm512_set1_ps, _mm512_slli_epi16, _mm512_storeu_si512, _mm512_sub_epi16,
+    _mm512_loadu_si512, _mm512_max_epi16, _mm512_mulhrs_epi16, _mm512_mullo_epi16, _mm512_set1_epi16,
+    _mm512_set1_ps, _mm512_slli_epi16, _mm512_storeu_si512, _mm512_sub_epi16,
 };
 
 use super::avx2::largest_of;
@@ -61,11 +61,11 @@ pub(super) fn levels(proof: Avx512, blocks: Blocks<'_>, query: PerSignQuery) {
 fn with_avx512(blocks: Blocks<'_>, query: PerSignQuery) {
     let middle = _mm512_set1_epi16(query.middle.cast_signed());
     let times = _mm512_set1_epi16(query.times);
-    let least_factor = _mm512_set1_epi16(query.least_factor);
-    let factor_step = _mm512_set1_epi16(query.factor_step.cast_signed());
+    let middle_factor = _mm512_set1_epi16(query.factor);
+    let factor_step = _mm512_set1_epi16(query.factor_step);
     let offset_step = _mm512_set1_epi16(query.offset_step);
-    let spread_step = _mm512_set1_epi16(query.spread_step.cast_signed());
-    let upper = _mm512_set1_epi16(0xff00u16.cast_signed());
+    let spread_step = _mm512_set1_epi16(query.spread_step);
+    let upper = _mm512_set1_epi16(!0xff);
     let Blocks { sums, offset, shape, out, largest } = blocks;
     let rows = sums.iter().zip(offset).zip(shape);
     for (((sums, offset), shape), (out, largest)) in rows.zip(out.iter_mut().zip(largest)) {
@@ -76,11 +76,11 @@ fn with_avx512(blocks: Blocks<'_>, query: PerSignQuery) {
             };
             let sums = _mm512_sub_epi16(load(sums[at..].as_ptr().cast()), middle);
             let shape = load(shape[at..].as_ptr().cast());
-            let more = _mm512_mulhi_epu16(_mm512_slli_epi16::<8>(shape), factor_step);
-            let factor = _mm512_add_epi16(least_factor, more);
-            let estimate = _mm512_mulhi_epi16(_mm512_mullo_epi16(sums, times), factor);
-            let centre = _mm512_mulhi_epi16(load(offset[at..].as_ptr().cast()), offset_step);
-            let reach = _mm512_mulhi_epu16(_mm512_and_si512(shape, upper), spread_step);
+            let more = _mm512_mulhrs_epi16(_mm512_slli_epi16::<8>(shape), factor_step);
+            let factor = _mm512_add_epi16(middle_factor, more);
+            let estimate = _mm512_mulhrs_epi16(_mm512_mullo_epi16(sums, times), factor);
+            let centre = _mm512_mulhrs_epi16(load(offset[at..].as_ptr().cast()), offset_step);
+            let reach = _mm512_mulhrs_epi16(_mm512_and_si512(shape, upper), spread_step);
             let levels = _mm512_add_epi16(_mm512_add_epi16(estimate, centre), reach);
             // SAFETY: as above; the store needs no alignment.
             unsafe { _mm512_storeu_si512(out[at..].as_mut_ptr().cast(), levels) };

@@ -56,16 +56,17 @@ fn same_limits_of_dots(isa: Isa, n: usize, random: &mut Random) {
 fn same_levels(isa: Isa, n: usize, random: &mut Random) {
     let mut number = || u16::from_le_bytes(random.next_bytes());
     let mut column = || -> Vec<u16> { (0..n).map(|_| number()).collect() };
-    let (sums, shape) = (column(), column());
-    let offset: Vec<i16> = column().into_iter().map(u16::cast_signed).collect();
+    let sums = column();
+    let [offset, shape] =
+        [column(), column()].map(|column| -> Vec<i16> { column.into_iter().map(u16::cast_signed).collect() });
     for _ in 0..20 {
         let query = PerSignQuery {
             middle: number(),
             times: number().cast_signed(),
-            least_factor: number().cast_signed(),
-            factor_step: number(),
+            factor: number().cast_signed(),
+            factor_step: number().cast_signed(),
             offset_step: number().cast_signed(),
-            spread_step: number(),
+            spread_step: number().cast_signed(),
         };
         let of = |isa| {
             let (mut levels, mut largest) = (vec![0; n], vec![0; n.div_ceil(BLOCK)]);

@@ -5,34 +5,34 @@
 //!
 //! # Contract
 //!
-//! The level of a row is computed in 16 bits and wraps where these are too few:
+//! The level of a row, where `a∘b` is the product of two 16-bit numbers in units of 32,768, rounded to the nearest, halves
+//! up:
 //!
 //! ```text
-//! times·(sum - middle) · (least_factor + factor·factor_step / 256) / 65,536
-//!     + offset·offset_step / 65,536 + spread·spread_step / 256
+//! times·(sum - middle) ∘ (factor + 256·factor_count ∘ factor_step) + offset ∘ offset_step + 256·spread_count ∘ spread_step
 //! ```
 //!
-//! Each division rounds down. Every variant gives the same levels.
+//! All is computed in 16 bits and wraps where these are too few. Every variant gives the same levels.
 
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use crate::kernels::isa::Isa;
 use crate::kernels::sign::BLOCK;
 
-/// What stands beside each row of signs: how many steps.
+/// What stands beside each row of signs: how many steps from the middle.
 #[derive(Debug, Clone, Copy)]
 pub struct PerSignRow<'a> {
-    /// What the row's product with the centre adds, from the middle.
+    /// What the row's product with the centre adds.
     pub offset: &'a [i16],
     /// See [`shape`].
-    pub shape: &'a [u16],
+    pub shape: &'a [i16],
 }
 
-/// Two counts in one number: steps of a row's `factor`, what a sign stands for, below; of its `spread`, how far an estimate
-/// may be off, above.
+/// Two counts in one number: steps of a row's factor, what a sign stands for, below; of its spread, how far an estimate may
+/// be off, above.
 #[must_use]
-pub fn shape(factor: u8, spread: u8) -> u16 {
-    u16::from_le_bytes([factor, spread])
+pub fn shape(factor_count: i8, spread_count: i8) -> i16 {
+    i16::from_le_bytes([factor_count.cast_unsigned(), spread_count.cast_unsigned()])
 }
 
 /// How sums of signs of one query become levels.
@@ -42,19 +42,19 @@ pub struct PerSignQuery {
     pub middle: u16,
     /// … and is a 16-bit number still when it is multiplied with this.
     pub times: i16,
-    /// The least factor: what a step of 65,536 is in levels.
-    pub least_factor: i16,
-    /// 256 steps of it.
-    pub factor_step: u16,
-    /// 65,536 steps of `offset`, in levels.
+    /// The middle factor: what a sum of 32,768 is in levels.
+    pub factor: i16,
+    /// 128 steps of it.
+    pub factor_step: i16,
+    /// 32,768 steps of `offset`, in levels.
     pub offset_step: i16,
-    /// 256 steps of `spread`, in levels.
-    pub spread_step: u16,
+    /// 128 steps of the spread, in levels.
+    pub spread_step: i16,
 }
 
 impl PerSignQuery {
     /// No level is so far below what it would be if nothing were rounded, neither here nor in the steps above (to the
-    /// nearest number, `spread_step` up), as long as the largest factor fits 15 bits.
+    /// nearest number), as long as the largest factor fits 16 bits.
     pub const SLACK: i16 = 5;
 }
 
@@ -62,7 +62,7 @@ impl PerSignQuery {
 pub(super) struct Blocks<'a> {
     pub(super) sums: &'a [[u16; BLOCK]],
     pub(super) offset: &'a [[i16; BLOCK]],
-    pub(super) shape: &'a [[u16; BLOCK]],
+    pub(super) shape: &'a [[i16; BLOCK]],
     pub(super) out: &'a mut [[i16; BLOCK]],
     pub(super) largest: &'a mut [i16],
 }
@@ -108,31 +108,23 @@ pub fn levels_of_signs(
 
 /// The definition, for one block; returns the largest level.
 #[inline(always)]
-fn levels(sums: &[u16], offset: &[i16], shape: &[u16], query: PerSignQuery, out: &mut [i16]) -> i16 {
+fn levels(sums: &[u16], offset: &[i16], shape: &[i16], query: PerSignQuery, out: &mut [i16]) -> i16 {
     let mut largest = i16::MIN;
     for (((&sum, &offset), &shape), out) in sums.iter().zip(offset).zip(shape).zip(out) {
         let sum = sum.wrapping_sub(query.middle).cast_signed().wrapping_mul(query.times);
-        let more = upper_half_unsigned(shape << 8, query.factor_step).cast_signed();
-        let estimate = upper_half(sum, query.least_factor.wrapping_add(more));
-        let centre = upper_half(offset, query.offset_step);
-        let reach = upper_half_unsigned(shape & 0xff00, query.spread_step).cast_signed();
-        *out = estimate.wrapping_add(centre).wrapping_add(reach);
+        let factor = query.factor.wrapping_add(product(shape << 8, query.factor_step));
+        let (centre, reach) = (product(offset, query.offset_step), product(shape & !0xff, query.spread_step));
+        *out = product(sum, factor).wrapping_add(centre).wrapping_add(reach);
         largest = largest.max(*out);
     }
     largest
 }
 
-/// The upper 16 bits of a product.
+/// In units of 2^15, rounded to the nearest.
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "the upper half of 32 bits has 16")]
-fn upper_half(a: i16, b: i16) -> i16 {
-    ((i32::from(a) * i32::from(b)) >> 16) as i16
-}
-
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "the upper half of 32 bits has 16")]
-fn upper_half_unsigned(a: u16, b: u16) -> u16 {
-    ((u32::from(a) * u32::from(b)) >> 16) as u16
+#[allow(clippy::cast_possible_truncation, reason = "only -32,768 times itself wraps")]
+fn product(a: i16, b: i16) -> i16 {
+    ((i32::from(a) * i32::from(b) + (1 << 14)) >> 15) as i16
 }
 
 #[cfg(test)]
@@ -141,20 +133,20 @@ mod tests {
 
     #[test]
     fn steps_of_a_row_are_added() {
-        let rows = PerSignRow { offset: &[-300], shape: &[shape(3, 200)] };
+        let rows = PerSignRow { offset: &[-300], shape: &[shape(-3, 100)] };
         let query = PerSignQuery {
             middle: 41_000,
             times: 16,
-            least_factor: 1000,
-            factor_step: 512,
-            offset_step: 8192,
-            spread_step: 128,
+            factor: 500,
+            factor_step: 256,
+            offset_step: 4096,
+            spread_step: -64,
         };
         for isa in Isa::available() {
             let (mut levels, mut largest) = ([0], [0]);
             levels_of_signs(isa, &[40_000], rows, query, &mut levels, &mut largest);
-            // -16,000 · 1,006 / 65,536 = -245.6; -300 / 8 = -37.5; 200 / 2 = 100: each rounded down.
-            assert_eq!((levels, largest), ([-246 - 38 + 100], [-184]));
+            // -16,000 · 494 / 32,768 = -241.2; -300 / 8 = -37.5, which is rounded up; -100 / 2 = -50.
+            assert_eq!((levels, largest), ([-241 - 37 - 50], [-328]));
         }
     }
 
@@ -165,7 +157,7 @@ mod tests {
         let query = PerSignQuery {
             middle: 0,
             times: 1,
-            least_factor: i16::MAX,
+            factor: 1 << 14,
             factor_step: 0,
             offset_step: 0,
             spread_step: 0,
@@ -177,7 +169,7 @@ mod tests {
             let rows = PerSignRow { offset: &offset, shape: &shape };
             levels_of_signs(isa, &sums, rows, query, &mut levels, &mut largest);
             let mut wanted = [-1000; 3];
-            wanted[at / BLOCK] = 999;
+            wanted[at / BLOCK] = 1000;
             assert_eq!(largest, wanted, "{isa:?}, {at}");
         }
     }
