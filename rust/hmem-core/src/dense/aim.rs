@@ -221,8 +221,7 @@ impl<'a> Aim<'a> {
         let sizes = 2 * tables.offset() + integers.iter().sum::<i32>();
         let (per_query, level, middle) = self.levels(sizes, f64::from(unit), reach);
         // Offsets are off by up to half a step.
-        let half_a_step =
-            f64::from(self.gain.abs()) * f64::from(self.codes.per_sign().offset_steps.step) / 2.0;
+        let half_a_step = f64::from(self.gain.abs()) * self.codes.per_sign().offset_steps.step / 2.0;
         let slack = f64::from(PerSignQuery::SLACK) * level;
         let scale = Scale::new(self.base + middle + half_a_step + slack, level, self.unit);
         (Signs { tables, per_query }, scale)
