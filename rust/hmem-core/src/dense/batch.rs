@@ -27,6 +27,9 @@ use crate::kernels::select::Kth;
 use crate::kernels::sign::BLOCK;
 use crate::kernels::tile::{self, LANES, Lanes};
 
+/// What part of an error's bound a row is believed to be off at most.
+const GUESSED: f32 = 0.25;
+
 /// Queries in a tile.
 const TILE: usize = tile::GROUPS * LANES;
 
@@ -41,6 +44,18 @@ const CROWD: usize = 8192;
 
 /// Fewer rows stay even if they are out.
 const FEW: usize = 256;
+
+/// Blocks from which the first floor is taken.
+const SAMPLE: usize = 10;
+
+/// Of fewer times as many blocks it would not be worth the trouble.
+const SAMPLES: usize = 8;
+
+/// The sample is dealt out to so many groups, and their best rows are looked at …
+const DEALT: usize = BLOCK;
+
+/// … if no more than so many rows are wanted: of many groups, the best rows are some of the best of all.
+const FEW_OF_DEALT: usize = DEALT / 2;
 
 /// One query and one segment.
 pub(crate) struct Aimed<'a> {
@@ -84,18 +99,62 @@ pub(crate) fn scan(
         .collect();
     let mut rows = vec![Line::ZERO; BLOCK * lines];
     let mut work = Work { sums: vec![0; BLOCK * TILE], excess: vec![[0.0; TILE]; BLOCK] };
-    for (start, &word) in (0..).step_by(BLOCK).zip(allowed.words()) {
-        if word == 0 {
-            continue;
+    let mut each = |block: usize, visit: &mut dyn FnMut(&Block<'_>)| {
+        let (start, word) = (block * BLOCK, allowed.words()[block]);
+        if word != 0 {
+            let end = allowed.len().min(start + BLOCK);
+            let unpacked = &mut rows[..(end - start) * lines];
+            tile::unpack(isa, planes.high_of(start..end), planes.low_of(start..end), unpacked);
+            visit(&Block { isa, codes, rows: start..end, word, unpacked });
         }
-        let end = allowed.len().min(start + BLOCK);
-        let rows = &mut rows[..(end - start) * lines];
-        tile::unpack(isa, planes.high_of(start..end), planes.low_of(start..end), rows);
-        for tile in &mut tiles {
-            tile.enter(isa, codes, start..end, word, rows, &mut work);
+    };
+    let blocks = allowed.words().len();
+    if blocks >= SAMPLES * SAMPLE && k <= FEW_OF_DEALT && floors.contains(&f64::NEG_INFINITY) {
+        for block in (0..blocks).step_by(blocks.div_ceil(SAMPLE)) {
+            each(block, &mut |block| tiles.iter_mut().for_each(|tile| tile.look(block, &mut work)));
         }
+        tiles.iter_mut().for_each(|tile| tile.raise_floors(k));
+    }
+    for block in 0..blocks {
+        each(block, &mut |block| tiles.iter_mut().for_each(|tile| tile.enter(block, &mut work)));
     }
     tiles.into_iter().flat_map(|tile| tile.queries).map(Entrants::found).collect()
+}
+
+/// Rows of a block.
+struct Block<'a> {
+    isa: Isa,
+    codes: &'a Codes,
+    rows: Range<usize>,
+    /// Which are allowed.
+    word: u64,
+    /// Their whole codes.
+    unpacked: &'a [Line],
+}
+
+impl Block<'_> {
+    /// What is left of the limits of all rows and queries when the floors are taken away.
+    fn excesses(&self, lanes: &[Lanes], per_lane: &PerLane, work: &mut Work) {
+        let (n, width) = (self.rows.len(), lanes.len() * LANES);
+        let sums = &mut work.sums[..n * width];
+        tile::sums(self.isa, self.unpacked, self.unpacked.len() / n, lanes, sums);
+        excesses(self.isa, sums, width, self.per_row(), per_lane, &mut work.excess[..n]);
+    }
+
+    fn per_row(&self) -> PerRow<'_> {
+        let per_row = self.codes.per_row();
+        PerRow {
+            offset: &per_row.offset[self.rows.clone()],
+            scale: &per_row.scale[self.rows.clone()],
+            error: &per_row.fine_error[self.rows.clone()],
+        }
+    }
+
+    /// Places of the allowed rows.
+    fn allowed(&self) -> impl Iterator<Item = usize> + use<> {
+        let (n, word) = (self.rows.len(), self.word);
+        (0..n).filter(move |i| word >> i & 1 == 1)
+    }
 }
 
 /// Results for a block of rows and a tile of queries.
@@ -109,6 +168,8 @@ struct Tile {
     queries: Vec<Entrants>,
     lanes: Vec<Lanes>,
     per_lane: PerLane,
+    /// The best of each group of a sample, for each query.
+    sample: Vec<[f32; TILE]>,
 }
 
 /// The rows that reached a query's floor when they came.
@@ -146,36 +207,46 @@ impl Tile {
             left: Vec::new(),
             crowd: FEW,
         });
-        Self { queries: queries.collect(), lanes: lanes.collect(), per_lane }
+        Self { queries: queries.collect(), lanes: lanes.collect(), per_lane, sample: Vec::new() }
     }
 
-    fn enter(
-        &mut self,
-        isa: Isa,
-        codes: &Codes,
-        rows: Range<usize>,
-        word: u64,
-        unpacked: &[Line],
-        work: &mut Work,
-    ) {
-        let (n, width) = (rows.len(), self.lanes.len() * LANES);
-        let (sums, excess) = (&mut work.sums[..n * width], &mut work.excess[..n]);
-        tile::sums(isa, unpacked, unpacked.len() / n, &self.lanes, sums);
-        let per_row = codes.per_row();
-        let per_row = PerRow {
-            offset: &per_row.offset[rows.clone()],
-            scale: &per_row.scale[rows.clone()],
-            error: &per_row.fine_error[rows.clone()],
-        };
-        excesses(isa, sums, width, per_row, &self.per_lane, excess);
-        for (i, excess) in excess.iter().enumerate().filter(|(i, _)| word >> i & 1 == 1) {
-            let mut queries = reaching(isa, excess, 0.0);
+    /// Deals out the rows of a block, by what they are believed to reach.
+    fn look(&mut self, block: &Block<'_>, work: &mut Work) {
+        let mut lower = self.per_lane.clone();
+        lower.reach.iter_mut().for_each(|reach| *reach *= -GUESSED);
+        lower.floor = [0.0; TILE];
+        block.excesses(&self.lanes, &lower, work);
+        self.sample.resize(DEALT, [f32::NEG_INFINITY; TILE]);
+        for i in block.allowed() {
+            for (best, &lower) in self.sample[i].iter_mut().zip(&work.excess[i]) {
+                *best = best.max(lower);
+            }
+        }
+    }
+
+    /// Each query's floor becomes what the best rows of `k` groups reach.
+    fn raise_floors(&mut self, k: usize) {
+        for (i, query) in self.queries.iter_mut().enumerate() {
+            let mut best: Vec<f32> = self.sample.iter().map(|best| best[i]).collect();
+            if k <= best.len() {
+                let (_, &mut lower, _) = best.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
+                self.per_lane.floor[i] =
+                    self.per_lane.floor[i].max(query.raise(lower - (1.0 + GUESSED) * query.slack));
+            }
+        }
+    }
+
+    fn enter(&mut self, block: &Block<'_>, work: &mut Work) {
+        block.excesses(&self.lanes, &self.per_lane, work);
+        let (width, per_row) = (self.lanes.len() * LANES, block.per_row());
+        for i in block.allowed() {
+            let mut queries = reaching(block.isa, &work.excess[i], 0.0);
             while queries != 0 {
                 let query = queries.trailing_zeros() as usize;
                 queries &= queries - 1;
-                let (limit, error) = self.per_lane.limit(query, sums[i * width + query], per_row, i);
+                let (limit, error) = self.per_lane.limit(query, work.sums[i * width + query], per_row, i);
                 let floor = &mut self.per_lane.floor[query];
-                *floor = self.queries[query].enter(limit, error, row_number(rows.start + i), *floor);
+                *floor = self.queries[query].enter(limit, error, row_number(block.rows.start + i), *floor);
             }
         }
     }
@@ -187,13 +258,12 @@ impl Entrants {
     fn enter(&mut self, limit: f32, error: f32, row: u32, floor: f32) -> f32 {
         let mut floor = floor;
         self.left.push((limit, row));
-        // The whole error down to the middle, and the quarter of the guess.
-        let lower = limit - 1.25 * (error + self.slack);
+        // The whole error down to the middle, and the part of it that is guessed.
+        let lower = limit - (1.0 + GUESSED) * (error + self.slack);
         if lower > floor
             && let Some(lower) = self.lower.push(lower)
         {
-            self.guess = self.guess.max(self.scale.score(lower));
-            floor = self.scale.limit(self.guess);
+            floor = self.raise(lower);
         }
         if self.left.len() >= self.crowd {
             self.left.retain(|&(limit, _)| limit >= floor);
@@ -205,6 +275,12 @@ impl Entrants {
             self.crowd = FEW.max(2 * self.left.len()).min(CROWD);
         }
         floor
+    }
+
+    /// Takes a limit that `k` rows are believed to reach; gives the floor.
+    fn raise(&mut self, lower: f32) -> f32 {
+        self.guess = self.guess.max(self.scale.score(lower));
+        self.scale.limit(self.guess)
     }
 
     fn found(self) -> Found {
