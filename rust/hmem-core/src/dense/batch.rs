@@ -20,7 +20,7 @@ use super::query::Query;
 use super::scan::row_number;
 use crate::bitmap::Bitmap;
 use crate::kernels::isa::Isa;
-use crate::kernels::limits::{PerLane, PerRow, excesses, reaching};
+use crate::kernels::limits::{PerLane, PerRow, entering, excesses};
 use crate::kernels::line::{LINE, Line};
 use crate::kernels::rotation::Rotation;
 use crate::kernels::select::Kth;
@@ -133,12 +133,12 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// What is left of the limits of all rows and queries when the floors are taken away.
-    fn excesses(&self, lanes: &[Lanes], per_lane: &PerLane, work: &mut Work) {
-        let (n, width) = (self.rows.len(), lanes.len() * LANES);
-        let sums = &mut work.sums[..n * width];
+    /// Sums of all rows and queries.
+    fn sums<'w>(&self, lanes: &[Lanes], sums: &'w mut [i32]) -> &'w [i32] {
+        let n = self.rows.len();
+        let sums = &mut sums[..n * lanes.len() * LANES];
         tile::sums(self.isa, self.unpacked, self.unpacked.len() / n, lanes, sums);
-        excesses(self.isa, sums, width, self.per_row(), per_lane, &mut work.excess[..n]);
+        sums
     }
 
     fn per_row(&self) -> PerRow<'_> {
@@ -215,10 +215,13 @@ impl Tile {
         let mut lower = self.per_lane.clone();
         lower.reach.iter_mut().for_each(|reach| *reach *= -GUESSED);
         lower.floor = [0.0; TILE];
-        block.excesses(&self.lanes, &lower, work);
+        let n = block.rows.len();
+        let excess = &mut work.excess[..n];
+        let sums = block.sums(&self.lanes, &mut work.sums);
+        excesses(block.isa, sums, self.lanes.len() * LANES, block.per_row(), &lower, excess);
         self.sample.resize(DEALT, [f32::NEG_INFINITY; TILE]);
         for i in block.allowed() {
-            for (best, &lower) in self.sample[i].iter_mut().zip(&work.excess[i]) {
+            for (best, &lower) in self.sample[i].iter_mut().zip(&excess[i]) {
                 *best = best.max(lower);
             }
         }
@@ -237,14 +240,16 @@ impl Tile {
     }
 
     fn enter(&mut self, block: &Block<'_>, work: &mut Work) {
-        block.excesses(&self.lanes, &self.per_lane, work);
         let (width, per_row) = (self.lanes.len() * LANES, block.per_row());
+        let sums = block.sums(&self.lanes, &mut work.sums);
+        let mut entered = [0; BLOCK];
+        entering(block.isa, sums, width, per_row, &self.per_lane, &mut entered[..block.rows.len()]);
         for i in block.allowed() {
-            let mut queries = reaching(block.isa, &work.excess[i], 0.0);
+            let mut queries = entered[i];
             while queries != 0 {
                 let query = queries.trailing_zeros() as usize;
                 queries &= queries - 1;
-                let (limit, error) = self.per_lane.limit(query, work.sums[i * width + query], per_row, i);
+                let (limit, error) = self.per_lane.limit(query, sums[i * width + query], per_row, i);
                 let floor = &mut self.per_lane.floor[query];
                 *floor = self.queries[query].enter(limit, error, row_number(block.rows.start + i), *floor);
             }

@@ -1,19 +1,19 @@
 //! AVX-512: a comparison gives one bit a limit; levels are computed 32 at a time.
 
 use std::arch::x86_64::{
-    __m512i, _CMP_GE_OQ, _mm256_max_epi16, _mm512_add_epi16, _mm512_and_si512, _mm512_castsi512_si256,
-    _mm512_cmp_ps_mask, _mm512_cmpge_epi16_mask, _mm512_extracti64x4_epi64, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_max_epi16, _mm512_mulhrs_epi16, _mm512_mullo_epi16, _mm512_set1_epi16,
-    _mm512_set1_ps, _mm512_slli_epi16, _mm512_storeu_si512, _mm512_sub_epi16,
+    __m512i, _CMP_GE_OQ, _mm256_max_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_and_si512,
+    _mm512_castsi512_si256, _mm512_cmp_ps_mask, _mm512_cmpge_epi16_mask, _mm512_cvtepi32_ps,
+    _mm512_extracti64x4_epi64, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_max_epi16, _mm512_mul_ps,
+    _mm512_mulhrs_epi16, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_set1_ps, _mm512_slli_epi16,
+    _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_epi32,
 };
 
 use super::avx2::largest_of;
 use super::levels::{Blocks, PerSignQuery};
+use super::many::{PerLane, lanes};
+use super::{LANES, PerRow};
 use crate::kernels::isa::Avx512;
 use crate::kernels::sign::BLOCK;
-
-/// Limits in a register.
-const LANES: usize = 16;
 
 /// Levels in a register.
 const HALF: usize = BLOCK / 2;
@@ -89,5 +89,48 @@ fn with_avx512(blocks: Blocks<'_>, query: PerSignQuery) {
         let larger = _mm512_max_epi16(first, second);
         let halves = [_mm512_castsi512_si256(larger), _mm512_extracti64x4_epi64::<1>(larger)];
         *largest = largest_of(_mm256_max_epi16(halves[0], halves[1]));
+    }
+}
+
+/// `width` is a multiple of 16.
+pub(super) fn entering(
+    proof: Avx512,
+    sums: &[i32],
+    width: usize,
+    rows: PerRow<'_>,
+    queries: &PerLane,
+    out: &mut [u64],
+) {
+    proof.assert_present();
+    // SAFETY: `Avx512` proves that the CPU has the instructions.
+    unsafe { entering_with_avx512(sums, width, rows, queries, out) }
+}
+
+#[target_feature(enable = "avx512f")]
+fn entering_with_avx512(sums: &[i32], width: usize, rows: PerRow<'_>, queries: &PerLane, out: &mut [u64]) {
+    out.fill(0);
+    for part in 0..width / LANES {
+        let load = |numbers: [f32; LANES]| {
+            // SAFETY: 16 numbers of 4 bytes; the load needs no alignment.
+            unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
+        };
+        let minus = lanes(&queries.minus, part);
+        // SAFETY: as above.
+        let minus = unsafe { _mm512_loadu_si512(minus.as_ptr().cast()) };
+        let (unit, gain) = (load(lanes(&queries.unit, part)), load(lanes(&queries.gain, part)));
+        let (reach, floor) = (load(lanes(&queries.reach, part)), load(lanes(&queries.floor, part)));
+        let columns = rows.offset.iter().zip(rows.scale).zip(rows.error);
+        for ((sums, ((&offset, &scale), &error)), out) in sums.chunks_exact(width).zip(columns).zip(&mut *out)
+        {
+            let sums: &[i32; LANES] = &sums.as_chunks().0[part];
+            // SAFETY: as above.
+            let sums = unsafe { _mm512_loadu_si512(sums.as_ptr().cast()) };
+            let sums = _mm512_mul_ps(unit, _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, minus)));
+            let product = _mm512_mul_ps(_mm512_set1_ps(scale), sums);
+            let estimate = _mm512_add_ps(_mm512_mul_ps(gain, _mm512_set1_ps(offset)), product);
+            let limit = _mm512_add_ps(estimate, _mm512_mul_ps(reach, _mm512_set1_ps(error)));
+            // A difference of two numbers is at least zero where the first is at least the second.
+            *out |= u64::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(limit, floor)) << (LANES * part);
+        }
     }
 }

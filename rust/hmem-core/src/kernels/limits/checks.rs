@@ -2,8 +2,8 @@
 
 use super::reach::bits;
 use super::{
-    PerLane, PerQuery, PerRow, PerSignQuery, PerSignRow, excesses, levels_of_signs, reaching, reaching_level,
-    upper_limits_of_dots,
+    PerLane, PerQuery, PerRow, PerSignQuery, PerSignRow, entering, excesses, levels_of_signs, reaching,
+    reaching_level, upper_limits_of_dots,
 };
 use crate::kernels::isa::Isa;
 use crate::kernels::random::Random;
@@ -43,6 +43,12 @@ fn same_limits_of_dots(isa: Isa, n: usize, random: &mut Random) {
                 let mut excess = vec![[f32::NAN; BLOCK]; n];
                 let sums: Vec<i32> = dots.iter().copied().cycle().take(n * width).collect();
                 excesses(isa, &sums, width, rows, &lanes, &mut excess);
+                let first = n.min(BLOCK);
+                let mut entered = vec![u64::MAX; first];
+                entering(isa, &sums[..first * width], width, rows, &lanes, &mut entered);
+                for (entered, excess) in entered.into_iter().zip(&excess) {
+                    assert_eq!(entered, bits(&excess[..width], 0.0), "{isa:?}, {n} rows, width {width}");
+                }
                 excess.concat()
             });
             let all = limits.into_iter().chain(largest).chain(excess.concat());

@@ -1,6 +1,9 @@
 //! Limits of many queries side by side, in float32.
 
-use super::{LANES, PerRow};
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
+use super::{LANES, PerRow, reaching};
+use crate::kernels::isa::Isa;
 use crate::kernels::per_isa::per_isa;
 use crate::kernels::sign::BLOCK;
 
@@ -77,8 +80,30 @@ fn all_excesses(sums: &[i32], width: usize, rows: PerRow<'_>, queries: &PerLane,
     }
 }
 
+/// Which [`excesses`] of the first `width` queries are at least zero: bit `query` of `out[row]`.
+///
+/// # Panics
+/// If the lengths do not fit together, or there are more than [`BLOCK`] rows.
+pub fn entering(isa: Isa, sums: &[i32], width: usize, rows: PerRow<'_>, queries: &PerLane, out: &mut [u64]) {
+    let n = out.len();
+    let rows = PerRow { offset: &rows.offset[..n], scale: &rows.scale[..n], error: &rows.error[..n] };
+    assert!(n <= BLOCK && width <= BLOCK && sums.len() == n * width, "one sum a row and query");
+    #[cfg(target_arch = "x86_64")]
+    if let Isa::Avx512(proof) = isa
+        && width.is_multiple_of(LANES)
+    {
+        avx512::entering(proof, sums, width, rows, queries, out);
+        return;
+    }
+    let mut excess = [[0.0; BLOCK]; BLOCK];
+    excesses(isa, sums, width, rows, queries, &mut excess[..n]);
+    for (out, excess) in out.iter_mut().zip(&excess) {
+        *out = reaching(isa, &excess[..width], 0.0);
+    }
+}
+
 #[inline(always)]
-fn lanes<T: Copy>(all: &[T; BLOCK], part: usize) -> [T; LANES] {
+pub(super) fn lanes<T: Copy>(all: &[T; BLOCK], part: usize) -> [T; LANES] {
     all.as_chunks().0[part]
 }
 
@@ -91,7 +116,6 @@ fn padded(sums: &[i32]) -> [i32; LANES] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::isa::Isa;
 
     #[test]
     fn excesses_are_those_of_each_row_and_query() {

@@ -3,7 +3,7 @@
 //! * [`upper_limits_of_dots`]: of one query, from sums of codes; float32, each operation rounded once, in the order in which
 //!   it is written.
 //! * [`levels_of_signs`]: of one query, from sums of signs; 16 bits.
-//! * [`excesses`]: of many queries, from sums of codes; float32.
+//! * [`excesses`], [`entering`]: of many queries, from sums of codes; float32.
 //! * [`reaching`], [`reaching_level`]: comparisons only.
 //!
 //! Every variant gives the same bits.
@@ -23,7 +23,7 @@ mod reach;
 
 pub use dots::{PerQuery, PerRow, upper_limits_of_dots, widened_limits};
 pub use levels::{PerSignQuery, PerSignRow, levels_of_signs, shape};
-pub use many::{PerLane, excesses};
+pub use many::{PerLane, entering, excesses};
 pub use reach::{reaching, reaching_level};
 
 /// Numbers that are computed side by side.
