@@ -204,7 +204,7 @@ impl Tile {
             slack: aimed.tiled.grain.slack(),
             guess: floor,
             lower: Kth::new(k),
-            left: Vec::new(),
+            left: Vec::with_capacity(FEW / 2),
             crowd: FEW,
         });
         Self { queries: queries.collect(), lanes: lanes.collect(), per_lane, sample: Vec::new() }
