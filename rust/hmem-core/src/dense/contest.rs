@@ -10,6 +10,9 @@ use crate::kernels::select::{Kth, TopK};
 /// Fewer rows stay in even if they are out.
 const CROWD: usize = 256;
 
+/// Places that are kept from the start.
+const ROOM: usize = 64;
+
 /// How many rows ahead memory is asked for.
 const AHEAD: usize = 3;
 
@@ -28,7 +31,7 @@ pub(crate) struct Contest {
 impl Contest {
     /// For the best `k`; nobody is in yet.
     pub(crate) fn new(k: usize) -> Self {
-        Self { k, floor: f64::NEG_INFINITY, lower: Kth::new(k), left: Vec::new(), crowd: CROWD }
+        Self { k, floor: f64::NEG_INFINITY, lower: Kth::new(k), left: Vec::with_capacity(ROOM), crowd: CROWD }
     }
 
     /// One for other rows, with the floor that this one has.

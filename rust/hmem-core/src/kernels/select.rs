@@ -6,6 +6,9 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+/// Places that are kept from the start, where so many scores are wanted.
+const ROOM: usize = 32;
+
 /// A bounded heap: holds the best `k` of what was pushed.
 #[derive(Debug, Clone)]
 pub struct TopK<S> {
@@ -47,7 +50,7 @@ impl<S: PartialOrd + Copy> TopK<S> {
     /// Keeps the best `k`. Memory grows with what is pushed, so `k` may be anything.
     #[must_use]
     pub fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::new() }
+        Self { k, heap: BinaryHeap::with_capacity(k.min(ROOM)) }
     }
 
     /// Offers a score. Positions may come in any order, each once.
