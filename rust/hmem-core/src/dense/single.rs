@@ -149,24 +149,22 @@ impl Search<'_> {
         let mut threshold = f64::NEG_INFINITY;
         for sieved in sieved {
             let scale = sieved.sieve.scale();
+            let mut floor = scale.limit(threshold);
             for &limit in sieved.limits(by_block) {
-                let score = scale.score(limit);
-                if limit > M::Limit::NONE && score > threshold {
-                    threshold = least.push(score).unwrap_or(threshold);
+                if limit >= floor
+                    && let Some(found) = least.push(scale.score(limit))
+                {
+                    threshold = found;
+                    floor = scale.limit(threshold);
                 }
             }
         }
         let threshold = least.find().unwrap_or(threshold);
-        let (mut lower, mut chosen) = (Vec::new(), Vec::new());
-        for sieved in sieved {
-            let floor = sieved.sieve.scale().limit(threshold);
-            let reaching = sieved.limits(by_block).iter().enumerate().filter(|&(_, &limit)| limit >= floor);
-            // Any number of limits can be equal.
-            for (i, _) in reaching.take(wanted) {
-                let row = if by_block { sieved.best_of_block(i) } else { i };
-                sieved.aimed.aim.codes().prefetch(row);
-                chosen.push(row_number(row));
-            }
+        // All are asked for before the first is looked at.
+        let chosen: Vec<Vec<u32>> =
+            sieved.iter().map(|sieved| sieved.first(threshold, by_block, wanted)).collect();
+        let mut lower = Vec::with_capacity(wanted.min(CHUNK));
+        for (sieved, mut chosen) in sieved.iter().zip(chosen) {
             let Aimed { aim, fine, .. } = sieved.aimed;
             self.compare(aim, fine, &mut chosen, |limit, _| lower.push(trusted::<M>(limit).lower));
         }
@@ -269,6 +267,19 @@ impl<M: Mesh> Sieved<'_, M> {
 
     fn block(&self, block: usize) -> &[M::Limit] {
         &self.upper[block * BLOCK..self.upper.len().min((block + 1) * BLOCK)]
+    }
+
+    /// Up to `most` rows that reach a score, in each block the best one or all; asks for their codes.
+    fn first(&self, score: f64, by_block: bool, most: usize) -> Vec<u32> {
+        let floor = self.sieve.scale().limit(score);
+        let reaching = self.limits(by_block).iter().enumerate().filter(|&(_, &limit)| limit >= floor);
+        let row = |(i, _)| {
+            let row = if by_block { self.best_of_block(i) } else { i };
+            self.aimed.aim.codes().prefetch(row);
+            row_number(row)
+        };
+        // Any number of limits can be equal.
+        reaching.take(most).map(row).collect()
     }
 
     /// The row of the block that has the largest limit.
