@@ -112,6 +112,24 @@ fn excesses(bencher: Bencher<'_, '_>, case: &Case) {
     });
 }
 
+/// A block of rows and a tile of queries, of whom one in fifty reaches its floor.
+#[divan::bench(args = crate::small())]
+fn entering(bencher: Bencher<'_, '_>, case: &Case) {
+    let width = GROUPS * LANES;
+    let sums: Vec<i32> = (0..).map(|i| i * 31 % 1009).take(BLOCK * width).collect();
+    let [offset, scale, error] = [0.5f32, 0.01, 0.1].map(|x| vec![x; BLOCK]);
+    let rows = PerRow { offset: &offset, scale: &scale, error: &error };
+    let mut lanes = PerLane::NONE;
+    lanes.unit[..width].fill(1.0);
+    lanes.floor[..width].fill(9.9);
+    let mut out = vec![0; BLOCK];
+    bencher.counter(ItemsCount::new(case.rows / BLOCK * BLOCK * width)).bench_local(|| {
+        for _ in 0..case.rows / BLOCK {
+            limits::entering(case.isa, black_box(&sums), width, rows, black_box(&lanes), black_box(&mut out));
+        }
+    });
+}
+
 #[divan::bench(args = crate::scans())]
 fn upper_limits_of_dots(bencher: Bencher<'_, '_>, case: &Case) {
     let [offset, scale, error] = [0.5f32, 0.01, 0.1].map(|x| vec![x; case.rows]);

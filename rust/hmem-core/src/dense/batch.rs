@@ -9,6 +9,9 @@
 //! of the whole. Fewer rows come through; and whether `k` rows do reach the guess is seen when they have been scored
 //! exactly. If not, the query is answered again, alone.
 //!
+//! The first floor comes from a sample: its rows are dealt out to groups, and what the best rows of `k` groups reach, `k` rows
+//! reach. From there on hardly more rows come through than have to.
+//!
 //! What a query needs when a row comes through is kept together, a tile's queries side by side, and in float32: queries
 //! take turns, and each turn would fetch all that is scattered.
 
