@@ -15,8 +15,9 @@
 
 use std::marker::PhantomData;
 
-use super::codes::{Codes, PerSign};
+use super::codes::Codes;
 use super::limit::Limited;
+use super::per_sign::PerSign;
 use super::query::{Limit, Query};
 use crate::kernels::dot::dot64_on;
 use crate::kernels::isa::Isa;
@@ -239,7 +240,8 @@ impl<'a> Aim<'a> {
     fn levels(&self, sizes: i32, unit: f64, reach: f64) -> (PerSignQuery, f64, f64) {
         let gain = f64::from(self.gain);
         let PerSign { offset_steps, factor_steps, spread_steps, .. } = self.codes.per_sign();
-        // A sum `s` stands for `2·s - sizes`, so that `s - middle` goes this far to either side.
+        // A sum `s` stands for `2·s - sizes`, so that `s - middle` goes this far to either side: 32,767 at most, since each
+        // chunk of the query was left one below what tables may have.
         let middle = sizes / 2;
         let farthest = f64::from((sizes - middle).max(1));
         let times = 2f64.powf((f64::from(i16::MAX) / farthest).log2().floor());

@@ -34,8 +34,8 @@
 //! neighbor search", 2024.)
 
 use super::normal::{Metric, NormalRows, power_of_two};
+use super::per_sign::PerSign;
 use crate::kernels::isa::Isa;
-use crate::kernels::limits::shape;
 use crate::kernels::line::{LINE, Line};
 use crate::kernels::nibble::{self, Planes, STEP};
 use crate::kernels::prefetch::prefetch;
@@ -111,71 +111,6 @@ pub struct PerRow {
     pub fine_error: Vec<f32>,
 }
 
-/// Numbers for each row of signs, in few bits, since they are read with every row: how many steps from the middle.
-#[derive(Debug)]
-pub struct PerSign {
-    /// `(x - c)·c`.
-    pub offset: Vec<i16>,
-    /// See [`shape`].
-    pub shape: Vec<i16>,
-    /// What an offset counts.
-    pub offset_steps: Steps,
-    /// See the module's head.
-    pub factor_steps: Steps,
-    /// See the module's head; never too small.
-    pub spread_steps: Steps,
-}
-
-impl PerSign {
-    #[allow(clippy::cast_possible_truncation, reason = "counts are in the range of their integers")]
-    fn new(offset: &[f32], factor: &[f32], spread: &[f32]) -> Self {
-        let offset_steps = Steps::new(offset, i16::MIN.into(), i16::MAX.into());
-        let [factor_steps, spread_steps] =
-            [factor, spread].map(|numbers| Steps::new(numbers, i8::MIN.into(), i8::MAX.into()));
-        let shapes = factor.iter().zip(spread).map(|(&factor, &spread)| {
-            let factor = factor_steps.count(factor, f64::round) as i8;
-            shape(factor, spread_steps.count(spread, f64::ceil) as i8)
-        });
-        let shape = shapes.collect();
-        let offset = offset.iter().map(|&x| offset_steps.count(x, f64::round) as i16).collect();
-        Self { offset, shape, offset_steps, factor_steps, spread_steps }
-    }
-}
-
-/// How numbers of a known range are counted in steps.
-#[derive(Debug, Clone, Copy)]
-pub struct Steps {
-    /// What no steps stand for.
-    pub middle: f64,
-    /// One step.
-    pub step: f64,
-    /// The least count and the largest.
-    range: [f64; 2],
-}
-
-impl Steps {
-    /// The least of the numbers is `least` steps, the largest `most`.
-    fn new(numbers: &[f32], least: f64, most: f64) -> Self {
-        let smallest = f64::from(numbers.iter().copied().fold(f32::INFINITY, f32::min));
-        let largest = f64::from(numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let step = (largest - smallest) / (most - least);
-        Self { middle: smallest - least * step, step, range: [least, most] }
-    }
-
-    /// `round` gives a whole number of steps for a fraction of them.
-    fn count(&self, x: f32, round: fn(f64) -> f64) -> f64 {
-        let [least, most] = self.range;
-        // Where all numbers are equal, there are no steps.
-        if self.step > 0.0 { round((f64::from(x) - self.middle) / self.step).clamp(least, most) } else { 0.0 }
-    }
-
-    /// The magnitude of the farthest count.
-    #[must_use]
-    pub fn farthest(&self) -> f64 {
-        self.range[0].abs()
-    }
-}
-
 /// The codes of a segment's rows.
 #[derive(Debug)]
 pub struct Codes {
@@ -210,7 +145,7 @@ impl Codes {
             low: vec![Line::ZERO; n * steps],
             signs: vec![Line::ZERO; sign::lines(n, d)],
             per_row: PerRow::default(),
-            per_sign: PerSign::new(&[], &[], &[]),
+            per_sign: PerSign::default(),
             centre,
             centre_norm,
             radius: 0.0,

@@ -1,8 +1,9 @@
 //! Similarity search over float32 rows.
 //!
-//! Reading order: [`normal`] (how rows are kept), [`codes`] (their small copies, and what these prove), `query` and `aim`
-//! (a query as rows and codes want it), `sieve`, `screen`, `floats` and `contest` (who may be among the best), [`scan`]
-//! (searches), `single` (how one query is answered), `batch` (many at once), [`segment`] and [`index`] (what users hold).
+//! Reading order: [`normal`] (how rows are kept), [`codes`] and [`per_sign`] (their small copies, and what these prove),
+//! `query` and `aim` (a query as rows and codes want it), `limit` (what limits are kept as), `sieve`, `screen`, `floats` and
+//! `contest` (who may be among the best), [`scan`] (searches), `single` (how one query is answered), `batch` (many at once),
+//! [`segment`] and [`index`] (what users hold).
 
 pub(crate) mod aim;
 mod batch;
@@ -12,6 +13,7 @@ mod floats;
 pub mod index;
 pub(crate) mod limit;
 pub mod normal;
+pub mod per_sign;
 #[cfg(test)]
 mod proofs;
 pub(crate) mod query;
