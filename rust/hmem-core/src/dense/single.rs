@@ -190,6 +190,8 @@ impl Search<'_> {
             });
         };
         // What signs let through goes to the screen first, and what passes it waits until some have come together.
+        // A chunk is looked at when the next one has been asked for.
+        let mut waiting = Vec::with_capacity(CHUNK + BLOCK);
         let (mut chosen, mut passed) = (Vec::with_capacity(CHUNK + BLOCK), Vec::new());
         let mut judge = |chosen: &mut Vec<u32>, contest: &mut Contest, last: bool| {
             *compared += chosen.len();
@@ -221,11 +223,13 @@ impl Search<'_> {
                 chosen.push(row_number(row));
                 bits &= bits - 1;
             }
-            if chosen.len() >= CHUNK {
-                judge(&mut chosen, contest, false)?;
+            if chosen.len() >= CHUNK / 2 {
+                judge(&mut waiting, contest, false)?;
+                std::mem::swap(&mut chosen, &mut waiting);
                 floor = sieved.sieve.scale().limit(contest.floor());
             }
         }
+        judge(&mut waiting, contest, false)?;
         judge(&mut chosen, contest, true)
     }
 }
