@@ -37,6 +37,7 @@ use super::normal::{Metric, NormalRows, power_of_two};
 use super::per_sign::PerSign;
 use crate::kernels::isa::Isa;
 use crate::kernels::line::{LINE, Line};
+use crate::kernels::memory::Lines;
 use crate::kernels::nibble::{self, Planes, STEP};
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::quantise::{accumulate, centred, norms, rounded, squared_distance};
@@ -114,9 +115,12 @@ pub struct PerRow {
 /// The codes of a segment's rows.
 #[derive(Debug)]
 pub struct Codes {
-    high: Vec<Line>,
-    low: Vec<Line>,
-    signs: Vec<Line>,
+    /// Signs, then the upper halves of codes, then the lower ones.
+    lines: Lines,
+    /// How many of them are signs …
+    n_signs: usize,
+    /// … and how many stand for half a code.
+    steps: usize,
     per_row: PerRow,
     per_sign: PerSign,
     centre: Vec<f32>,
@@ -139,11 +143,11 @@ impl Codes {
         let (n, d) = (rows.len(), rows.dim());
         let centre = centre(coder.isa, rows, metric, exponent);
         let centre_norm = norms(coder.isa, &centre).squares.sqrt();
-        let steps = d.div_ceil(STEP);
+        let (n_signs, steps) = (sign::lines(n, d), d.div_ceil(STEP));
         let mut codes = Self {
-            high: vec![Line::ZERO; n * steps],
-            low: vec![Line::ZERO; n * steps],
-            signs: vec![Line::ZERO; sign::lines(n, d)],
+            lines: Lines::zeroed(n_signs + 2 * n * steps),
+            n_signs,
+            steps,
             per_row: PerRow::default(),
             per_sign: PerSign::default(),
             centre,
@@ -194,13 +198,15 @@ impl Codes {
     /// The 8-bit codes, in two halves.
     #[must_use]
     pub fn planes(&self) -> Planes<'_> {
-        Planes { high: &self.high, low: &self.low, steps: self.centre.len().div_ceil(STEP) }
+        let planes = &self.lines[self.n_signs..];
+        let (high, low) = planes.split_at(planes.len() / 2);
+        Planes { high, low, steps: self.steps }
     }
 
     /// The 1-bit codes, in groups of blocks.
     #[must_use]
     pub fn signs(&self) -> &[Line] {
-        &self.signs
+        &self.lines[..self.n_signs]
     }
 
     /// What stands beside each row's codes.
@@ -260,9 +266,7 @@ impl Codes {
         size_of_val(&*per_sign.offset)
             + size_of_val(&*per_sign.shape)
             + size_of_val(&*self.centre)
-            + size_of_val(&*self.high)
-            + size_of_val(&*self.low)
-            + size_of_val(&*self.signs)
+            + size_of_val(&*self.lines)
             + numbers.into_iter().map(|numbers| size_of_val(&**numbers)).sum::<usize>()
     }
 }
@@ -365,9 +369,10 @@ impl Encoder<'_> {
 
     /// Puts `bytes`, and the signs of `row`, where the kernels want them.
     fn pack(&self, codes: &mut Codes, row: usize) {
-        let steps = self.bytes.len() / STEP;
-        pack(&self.bytes, &mut codes.high[row * steps..], &mut codes.low[row * steps..]);
-        sign::set_row(&mut codes.signs, row, self.row.len(), |j| self.row[j] >= 0.0);
+        let (signs, planes) = codes.lines.split_at_mut(codes.n_signs);
+        let (high, low) = planes.split_at_mut(planes.len() / 2);
+        pack(&self.bytes, &mut high[row * codes.steps..], &mut low[row * codes.steps..]);
+        sign::set_row(signs, row, self.row.len(), |j| self.row[j] >= 0.0);
     }
 }
 

@@ -5,6 +5,7 @@ pub mod isa;
 mod lanes;
 pub mod limits;
 pub mod line;
+pub mod memory;
 pub mod nibble;
 mod per_isa;
 pub mod prefetch;
