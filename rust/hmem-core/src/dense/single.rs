@@ -208,10 +208,7 @@ impl Search<'_> {
             (*compared < TRIAL || contest.len() <= *compared / 2).then_some(())
         };
         let mut floor = sieved.sieve.scale().limit(contest.floor());
-        for (block, &largest) in sieved.largest.iter().enumerate() {
-            if largest < floor {
-                continue;
-            }
+        for block in sieved.blocks_reaching(floor) {
             let mut bits = sieved.reaching(block, floor);
             while bits != 0 {
                 let row = block * BLOCK + bits.trailing_zeros() as usize;
@@ -290,6 +287,18 @@ impl<M: Mesh> Sieved<'_, M> {
     fn best_of_block(&self, block: usize) -> usize {
         let bits = self.reaching(block, self.largest[block]);
         block * BLOCK + bits.trailing_zeros() as usize
+    }
+
+    /// Blocks with a row that has at least this limit.
+    fn blocks_reaching(&self, floor: M::Limit) -> impl Iterator<Item = usize> {
+        self.largest.chunks(BLOCK).enumerate().flat_map(move |(chunk, largest)| {
+            let mut bits = M::Limit::reaching(self.sieve.isa(), largest, floor);
+            std::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+                bits &= bits - 1;
+                Some(chunk * BLOCK + bit)
+            })
+        })
     }
 
     /// Which rows of a block have at least this limit.
