@@ -119,7 +119,7 @@ pub struct Codes {
     lines: Lines,
     /// How many of them are signs …
     n_signs: usize,
-    /// … and how many stand for half a code.
+    /// … and how many half the code of one row takes.
     steps: usize,
     per_row: PerRow,
     per_sign: PerSign,

@@ -208,6 +208,7 @@ impl Search<'_> {
             (*compared < TRIAL || contest.len() <= *compared / 2).then_some(())
         };
         let mut floor = sieved.sieve.scale().limit(contest.floor());
+        // The floor may rise meanwhile: then some of these blocks have no row left that reaches it.
         for block in sieved.blocks_reaching(floor) {
             let mut bits = sieved.reaching(block, floor);
             while bits != 0 {
