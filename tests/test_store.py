@@ -26,7 +26,7 @@ from hmem_fast.errors import (
 )
 from hmem_fast.store import MemoryRecord, NewKey, TraceStore
 
-KEY = NewKey("cue", "a cue", np.arange(3, dtype=np.float32), "test")
+KEY = NewKey("cue", "a cue", np.arange(3, dtype="<f4").tobytes(), "test")
 
 
 @pytest.fixture

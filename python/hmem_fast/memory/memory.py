@@ -16,6 +16,7 @@ import numpy as np
 from hmem_fast.errors import DTypeError, StoreManyError, UnknownIdError
 from hmem_fast.memory import turn_table
 from hmem_fast.memory.encoder_slot import EncoderSlot
+from hmem_fast.memory.follower import Follower
 from hmem_fast.memory.keys import KeyRecipe
 from hmem_fast.memory.live_index import LiveIndex
 from hmem_fast.memory.opening import RECORDED, Recorded, open_parts
@@ -173,9 +174,12 @@ class Memory:
             "text": text, "cues": cues, "vector": vector, "vectors": vectors, "speaker": speaker, "session": session,
             "time": time, "metadata": metadata, "external_id": external_id,
         }  # fmt: skip
+        turn = self._check(item)
         with self._changing():
-            (memory_id,) = self._writer.add([self._check(item)], on_encoded=lambda _: None)
-        return memory_id
+            added = self._writer.add([turn], on_encoded=_say_nothing)
+            self._index.note_added(added)
+        self._index.keep_up()
+        return added.rows.memory_ids[0]
 
     def store_many(
         self, items: Iterable[Mapping[str, Any]], progress: Callable[[int], None] | None = None
@@ -201,22 +205,25 @@ class Memory:
         """
         ids: list[int] = []
         remaining = iter(items)
-        report = progress or (lambda _: None)
-        while True:
-            turns: list[NewTurn] = []
-            try:
-                turns.extend(map(self._check, islice(remaining, _CHUNK)))
-                if not turns:
-                    return ids
-                with self._changing():
-                    ids += self._writer.add(turns, on_encoded=partial(_report_after, report, len(ids)))
-            except Exception as error:
-                raise StoreManyError(
-                    f"items: stopped behind item {len(ids)}: {error}; "
-                    f"the first {len(ids)} items are stored, the others are not",
-                    ids=ids,
-                    position=len(ids),
-                ) from error
+        report = progress or _say_nothing
+        with Follower(self._index) as follower:
+            while True:
+                try:
+                    turns = list(map(self._check, islice(remaining, _CHUNK)))
+                    if not turns:
+                        return ids
+                    with self._changing():
+                        added = self._writer.add(turns, on_encoded=partial(_report_after, report, len(ids)))
+                        self._index.note_added(added)
+                    ids += added.rows.memory_ids
+                    follower.follow()
+                except Exception as error:
+                    raise StoreManyError(
+                        f"items: stopped behind item {len(ids)}: {error}; "
+                        f"the first {len(ids)} items are stored, the others are not",
+                        ids=ids,
+                        position=len(ids),
+                    ) from error
 
     def update(
         self,
@@ -248,6 +255,8 @@ class Memory:
             if turn.vectors is not None or turn.cues or self._slot.makes_keys:
                 check_source_of_keys(turn, self._slot)
             self._writer.update(memory_id, turn, keep_time=time is _KEEP)
+            self._index.note_written()
+        self._index.keep_up()
 
     def forget(self, ids: int | Iterable[int]) -> None:
         """Remove memories, so that nothing recalls them any more.
@@ -263,6 +272,8 @@ class Memory:
         wanted = [_check_id(ids)] if isinstance(ids, int | np.integer) else [_check_id(one) for one in ids]
         with self._changing():
             self._writer.forget(list(dict.fromkeys(wanted)))
+            self._index.note_written()
+        self._index.keep_up()
 
     def renew(self) -> int:
         """Encode the keys that had to be dropped while the encoder was missing.
@@ -273,7 +284,9 @@ class Memory:
             Number of memories that were renewed.
         """
         with self._changing():
-            return self._writer.renew()
+            n_renewed = self._writer.renew()
+            self._index.note_written()
+            return n_renewed
 
     # Reading
 
@@ -389,7 +402,7 @@ class Memory:
 
     def __repr__(self) -> str:
         where = ":memory:" if self._store.path is None else str(self._store.path)
-        return f"Memory({where!r}, mode={self._store.mode!r}, memories={len(self._index)}, encoder={self._slot.name!r})"
+        return f"Memory({where!r}, mode={self._store.mode!r}, memories={len(self)}, encoder={self._slot.name!r})"
 
     # Within
 
@@ -406,13 +419,12 @@ class Memory:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Let one thread write at a time, and the index follow; if that is cut short, the next recall does it."""
+        """Let one thread write at a time. The index follows when it is next asked, or where much is waiting."""
         with self._writing:
             try:
                 yield
-                self._index.catch_up()
             except BaseException:
-                self._index.is_behind = True
+                self._index.note_written()
                 raise
 
 
@@ -420,6 +432,10 @@ def _check_id(memory_id: object) -> int:
     if isinstance(memory_id, bool) or not isinstance(memory_id, int | np.integer):
         raise DTypeError(f"id: wanted a whole number, got {type(memory_id).__name__}")
     return int(memory_id)
+
+
+def _say_nothing(_: int) -> None:
+    pass
 
 
 def _report_after(report: Callable[[int], None], n_before: int, n_encoded: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,10 @@ MAX_KEYS = 32
 #: What `Memory.store` takes, and so what an item of `Memory.store_many` may name.
 ITEM_FIELDS = ("text", "cues", "vector", "vectors", "speaker", "session", "time", "metadata", "external_id")
 
+_KNOWN_FIELDS = frozenset(ITEM_FIELDS)
 
-@dataclass(frozen=True, slots=True)
-class NewTurn:
+
+class NewTurn(NamedTuple):
     """A memory that is about to be stored, all of it checked."""
 
     text: str
@@ -41,11 +42,11 @@ class NewTurn:
     @classmethod
     def from_item(cls, item: object, *, dim: int, max_text_bytes: int) -> NewTurn:
         """Check one item: a mapping with the arguments of `Memory.store`."""
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict | Mapping):
             raise DTypeError(f"items: wanted mappings with the arguments of store, got {type(item).__name__}")
-        unknown = [name for name in item if name not in ITEM_FIELDS]
-        if unknown:
-            raise InvalidValueError(f"items: wanted the fields {', '.join(ITEM_FIELDS)}, got {unknown[0]!r}")
+        if not item.keys() <= _KNOWN_FIELDS:
+            unknown = next(name for name in item if name not in _KNOWN_FIELDS)
+            raise InvalidValueError(f"items: wanted the fields {', '.join(ITEM_FIELDS)}, got {unknown!r}")
         if "text" not in item:
             raise InvalidValueError("text: wanted a string, got an item without it")
         return cls(
@@ -73,6 +74,8 @@ def check_size(argument: str, text: object, max_text_bytes: int) -> str:
 
 def check_cues(cues: object, max_text_bytes: int) -> tuple[str, ...]:
     """Refuse cues that are no sequence of non-empty strings, or too many."""
+    if cues == ():
+        return ()
     if isinstance(cues, str) or not isinstance(cues, Sequence):
         raise DTypeError(f"cues: wanted a sequence of strings, got {type(cues).__name__}")
     checked = tuple(check_size("cues", cue, max_text_bytes) for cue in cues)
@@ -138,6 +141,11 @@ def _check_vectors(vector: object, vectors: object, dim: int) -> FloatArray | No
 
 def check_vector(argument: str, vector: object, dim: int) -> FloatArray:
     """Refuse what is no (dim,) vector with a direction."""
+    if type(vector) is np.ndarray and vector.dtype == np.float32 and vector.shape == (dim,):
+        # A sum of squares that is finite and above zero says at once what the checks below say one by one.
+        squares = float(vector @ vector)
+        if 0 < squares < math.inf:
+            return np.ascontiguousarray(vector)
     row = check_floats(argument, vector)
     if row.shape != (dim,):
         raise ShapeError(f"{argument}: wanted shape ({dim},), got {row.shape}")

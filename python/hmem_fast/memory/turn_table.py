@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hmem_fast.errors import StoreCorruptError
 from hmem_fast.store.record import MemoryRecord, check_row
@@ -30,8 +30,7 @@ CREATE TABLE turns (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRow:
+class TurnRow(NamedTuple):
     """One row of the table."""
 
     memory_id: int
@@ -42,11 +41,11 @@ class TurnRow:
     unkeyed: int
 
 
-def insert(connection: sqlite3.Connection, row: TurnRow) -> None:
-    """Add a turn."""
-    connection.execute(
+def insert(connection: sqlite3.Connection, rows: Iterable[TurnRow]) -> None:
+    """Add turns."""
+    connection.executemany(
         "INSERT INTO turns (memory_id, speaker, session, seq, time, unkeyed) VALUES (?, ?, ?, ?, ?, ?)",
-        (row.memory_id, row.speaker, row.session, row.seq, row.time, row.unkeyed),
+        [(row.memory_id, row.speaker, row.session, row.seq, row.time, row.unkeyed) for row in rows],
     )
 
 
@@ -94,13 +93,16 @@ def read_with_memories(
     return found
 
 
-def last_of_session(connection: sqlite3.Connection, session: str) -> tuple[int, str | None]:
-    """Give the next free place in a session and the text of its last turn (None in a new session)."""
-    row = connection.execute(
-        "SELECT seq, text FROM turns JOIN memories USING (memory_id) WHERE session = ? ORDER BY seq DESC LIMIT 1",
-        (session,),
-    ).fetchone()
-    return (0, None) if row is None else (row[0] + 1, row[1])
+def last_of_session(
+    connection: sqlite3.Connection, session: str, n_turns: int
+) -> tuple[int, list[tuple[str | None, str]]]:
+    """Give the next free place in a session and the (speaker, text) of its last `n_turns` turns, oldest first."""
+    rows = connection.execute(
+        "SELECT seq, speaker, text FROM turns JOIN memories USING (memory_id) "
+        "WHERE session = ? ORDER BY seq DESC LIMIT ?",
+        (session, n_turns),
+    ).fetchall()
+    return (rows[0][0] + 1 if rows else 0), [(speaker, text) for _, speaker, text in reversed(rows)]
 
 
 def text_before(

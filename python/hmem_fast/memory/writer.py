@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hmem_fast.errors import (
     InvalidValueError,
@@ -22,11 +22,12 @@ from hmem_fast.errors import (
 from hmem_fast.memory import turn_table
 from hmem_fast.memory.encoder_slot import EncoderSlot
 from hmem_fast.memory.keys import KeyRecipe
+from hmem_fast.memory.live_index import Added
+from hmem_fast.memory.trace_rows import TraceRows, words_of
 from hmem_fast.memory.turn import NewTurn
 from hmem_fast.memory.turn_table import TurnRow
 from hmem_fast.store import MemoryRecord, NewKey, TraceStore, Transaction
-from hmem_fast.store.record import load_vector
-from hmem_fast.types import FloatArray
+from hmem_fast.store.record import NewMemory, dump_vectors
 
 __all__ = ["Writer"]
 
@@ -40,11 +41,19 @@ _MADE_KINDS = ("cue", "turn", "context", "question", "sentence")
 _NOT_AT_HAND = (ModelNotFoundError, MissingDependencyError, NoEncoderError)
 
 Pieces = list[tuple[str, str]]
-Made = tuple[FloatArray | None, str | None]
+Made = tuple[bytes | None, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Place(NamedTuple):
+    """Where a new turn stands, and what follows from that."""
+
+    seq: int
+    pieces: Pieces
+    unkeyed: int
+    window: Sequence[tuple[str | None, str]]
+
+
+class _Source(NamedTuple):
     """What a memory's keys are made from."""
 
     row: TurnRow
@@ -53,8 +62,7 @@ class _Source:
     cues: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Rekeyed:
+class _Rekeyed(NamedTuple):
     """A memory's keys, made anew."""
 
     row: TurnRow
@@ -69,24 +77,39 @@ class Writer:
         self._slot = slot
         self._recipe = recipe
 
-    def add(self, turns: Sequence[NewTurn], on_encoded: Callable[[int], None]) -> list[int]:
+    def add(self, turns: Sequence[NewTurn], on_encoded: Callable[[int], None]) -> Added:
         """Store turns in one transaction; `on_encoded` hears how many have their vectors."""
         placed = self._place(turns)
         keys: list[list[NewKey]] = []
         for start in range(0, len(turns), _ENCODE_TURNS):
-            pieces = [pieces for _, pieces, _ in placed[start : start + _ENCODE_TURNS]]
-            made = self._make({text for of_turn in pieces for _, text in of_turn})
-            keys += [_keys_of(of_turn, made) for of_turn in pieces]
+            some = placed[start : start + _ENCODE_TURNS]
+            made = self._make({text for place in some for _, text in place.pieces})
+            keys += [
+                _keys_of(place.pieces, made) + _ready_keys(turn)
+                for place, turn in zip(some, turns[start:], strict=False)
+            ]
             on_encoded(len(keys))
-        memory_ids = []
         with self._store.transaction() as transaction:
-            for turn, (seq, _, unkeyed), of_turn in zip(turns, placed, keys, strict=True):
-                memory_id = transaction.insert_memory(turn.text, turn.metadata, turn.external_id)
-                row = TurnRow(memory_id, turn.speaker, turn.session, seq, turn.time, unkeyed)
-                turn_table.insert(transaction.connection, row)
-                transaction.insert_keys(memory_id, [*of_turn, *_ready_keys(turn)])
-                memory_ids.append(memory_id)
-        return memory_ids
+            memory_ids = transaction.insert_memories(
+                [NewMemory(turn.external_id, turn.text, turn.metadata) for turn in turns]
+            )
+            turn_table.insert(
+                transaction.connection,
+                (
+                    TurnRow(memory_id, turn.speaker, turn.session, place.seq, turn.time, place.unkeyed)
+                    for memory_id, turn, place in zip(memory_ids, turns, placed, strict=True)
+                ),
+            )
+            key_ids = transaction.insert_keys_of(zip(memory_ids, keys, strict=True))
+        rows = TraceRows(
+            memory_ids=memory_ids,
+            n_keys=[len(of_turn) for of_turn in keys],
+            key_ids=key_ids,
+            vectors=[key.vector for of_turn in keys for key in of_turn if key.vector is not None],
+            texts=[words_of(place.window, [text for kind, text in place.pieces if kind == "cue"]) for place in placed],
+            speakers=[turn.speaker for turn in turns],
+        )
+        return Added(transaction.before, transaction.change_seq, rows)
 
     def update(self, memory_id: int, turn: NewTurn, *, keep_time: bool) -> None:
         """Write a memory anew; its place in its session stays."""
@@ -97,7 +120,7 @@ class Writer:
                 raise UnknownIdError(f"id: there is no memory {memory_id}")
             before = None if row.session is None else turn_table.text_before(connection, row.session, row.seq)
             near = self._following(connection, row)
-        row = replace(row, speaker=turn.speaker, time=row.time if keep_time else turn.time)
+        row = row._replace(speaker=turn.speaker, time=row.time if keep_time else turn.time)
         (own,) = self._rekey([_Source(row, turn.text, before, turn.cues)], forgive=_NOT_AT_HAND)
         after = self._renew_contexts(near[:1], before=turn.text) if near and turn.text != old.text else []
         with self._store.transaction() as transaction:
@@ -147,22 +170,30 @@ class Writer:
                 transaction.log("put", [memory.row.memory_id for memory in rekeyed])
         return len(stale)
 
-    def _place(self, turns: Iterable[NewTurn]) -> list[tuple[int, Pieces, int]]:
-        """Find each turn's place in its session, what is encoded of it, and how many sentences found no key."""
-        sessions: dict[str, tuple[int, str | None]] = {}
+    def _place(self, turns: Sequence[NewTurn]) -> list[_Place]:
+        """Find each turn's place in its session, what is encoded of it, and the turns whose words it is found by."""
+        wanted = {turn.session for turn in turns if turn.session is not None}
+        n_words = self._recipe.window_turns - 1
+        n_before = max(1, n_words)
+        sessions: dict[str, tuple[int, list[tuple[str | None, str]]]] = {}
+        if wanted:
+            with self._store.snapshot() as connection:
+                sessions = {name: turn_table.last_of_session(connection, name, n_before) for name in wanted}
         placed = []
-        with self._store.snapshot() as connection:
-            for turn in turns:
-                seq, before = 0, None
-                if turn.session is not None:
-                    if turn.session not in sessions:
-                        sessions[turn.session] = turn_table.last_of_session(connection, turn.session)
-                    seq, before = sessions[turn.session]
-                    sessions[turn.session] = (seq + 1, turn.text)
-                pieces, unkeyed = self._pieces(
-                    turn.text, turn.speaker, turn.cues, in_session=turn.session is not None, before=before
-                )
-                placed.append((seq, pieces, unkeyed))
+        for turn in turns:
+            seq, near = (0, []) if turn.session is None else sessions[turn.session]
+            own = (turn.speaker, turn.text)
+            pieces, unkeyed = self._pieces(
+                turn.text,
+                turn.speaker,
+                turn.cues,
+                in_session=turn.session is not None,
+                before=near[-1][1] if near else None,
+            )
+            window = near[-n_words:] if n_words else []
+            placed.append(_Place(seq, pieces, unkeyed, [*window, own]))
+            if turn.session is not None:
+                sessions[turn.session] = (seq + 1, [*near, own][-n_before:])
         return placed
 
     def _pieces(
@@ -230,7 +261,7 @@ class Writer:
             for s in sources
         ]
         made: dict[str, Made] = {
-            key.text: (load_vector(key.vector), key.producer)
+            key.text: (key.vector, key.producer)
             for key in self._store.keys(source.row.memory_id for source in sources)
             if key.text is not None and key.vector is not None
         }
@@ -240,7 +271,7 @@ class Writer:
         except forgive:
             made.update(dict.fromkeys(missing, (None, None)))
         return [
-            _Rekeyed(replace(source.row, unkeyed=unkeyed), _keys_of(pieces, made))
+            _Rekeyed(source.row._replace(unkeyed=unkeyed), _keys_of(pieces, made))
             for source, (pieces, unkeyed) in zip(sources, cut, strict=True)
         ]
 
@@ -249,7 +280,7 @@ class Writer:
         ordered = sorted(texts)
         if not ordered:
             return {}
-        vectors = self._slot.encode(ordered)
+        vectors = dump_vectors(self._slot.encode(ordered))
         producer = self._slot.get().producer
         return {text: (vector, producer) for text, vector in zip(ordered, vectors, strict=True)}
 
@@ -268,7 +299,9 @@ def check_source_of_keys(turn: NewTurn, slot: EncoderSlot) -> None:
 
 
 def _ready_keys(turn: NewTurn) -> list[NewKey]:
-    return [] if turn.vectors is None else [NewKey("vector", None, vector, None) for vector in turn.vectors]
+    if turn.vectors is None:
+        return []
+    return [NewKey("vector", None, vector, None) for vector in dump_vectors(turn.vectors)]
 
 
 def _keys_of(pieces: Pieces, made: Mapping[str, Made]) -> list[NewKey]:

@@ -10,26 +10,36 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hmem_fast.errors import DTypeError, InvalidValueError, StoreCorruptError
 from hmem_fast.types import FloatArray
 
-__all__ = ["KeyRecord", "MemoryRecord", "NewKey", "check_text", "dump_metadata", "load_vector"]
+__all__ = [
+    "KeyRecord",
+    "MemoryRecord",
+    "NewKey",
+    "NewMemory",
+    "check_text",
+    "dump_metadata",
+    "dump_vectors",
+    "load_vector",
+]
 
 
 #: SQLite reads JSON of up to a thousand levels; nobody means to filter by more than a few.
 _MAX_DEPTH = 64
 
+# Made once: json.dumps with options makes an encoder anew each time.
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*+\\u0000")
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryRecord:
+class MemoryRecord(NamedTuple):
     """What is stored of a memory itself."""
 
     memory_id: int
@@ -43,19 +53,25 @@ class MemoryRecord:
         return _crc(str(self.memory_id), self.external_id, self.text, self.metadata)
 
 
-@dataclass(frozen=True, slots=True)
-class NewKey:
+class NewMemory(NamedTuple):
+    """A memory that is about to be stored."""
+
+    external_id: str | None
+    text: str
+    metadata: str = "{}"
+
+
+class NewKey(NamedTuple):
     """A key that is about to be stored."""
 
     kind: str
     text: str | None
-    vector: FloatArray | None
-    """(dim,) float32; None for a key that waits for its encoder."""
+    vector: bytes | None
+    """float32, little-endian; None for a key that waits for its encoder."""
     producer: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
+class KeyRecord(NamedTuple):
     """What is stored of a key."""
 
     key_id: int
@@ -76,9 +92,9 @@ def _crc(*fields: str | bytes | None) -> int:
     for field in fields:
         if field is None:
             parts.append(b"-")
-            continue
-        raw = field.encode() if isinstance(field, str) else field
-        parts += (b"%d:" % len(raw), raw)
+        else:
+            raw = field.encode() if isinstance(field, str) else field
+            parts += (b"%d:" % len(raw), raw)
     return zlib.crc32(b"".join(parts))
 
 
@@ -132,16 +148,17 @@ def dump_metadata(metadata: object) -> str:
     if not isinstance(metadata, Mapping) or not all(isinstance(name, str) for name in metadata):
         raise DTypeError(f"metadata: wanted a mapping with string keys, got {type(metadata).__name__}")
     try:
-        written = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        written = _to_json(dict(metadata))
     except ValueError as error:
         raise InvalidValueError(f"metadata: wanted what JSON can hold, got {error}") from None
     except TypeError as error:
         raise DTypeError(f"metadata: wanted what JSON can hold, got {error}") from None
     except RecursionError:
         raise InvalidValueError(f"metadata: wanted at most {_MAX_DEPTH} levels of nesting") from None
-    if _depth(written) > _MAX_DEPTH:
+    # Most metadata is flat and plain: it is looked at closely only where there is something to see.
+    if written.count("[") + written.count("{") > _MAX_DEPTH and _depth(written) > _MAX_DEPTH:
         raise InvalidValueError(f"metadata: wanted at most {_MAX_DEPTH} levels of nesting")
-    if _JSON_NUL.search(written):
+    if "\\u0000" in written and _JSON_NUL.search(written):
         raise InvalidValueError("metadata: wanted text without NUL characters, which SQLite's JSON would cut off")
     return check_text("metadata", written)
 
@@ -163,11 +180,13 @@ def load_metadata(written: str) -> dict[str, Any]:
     return metadata
 
 
-def dump_vector(vector: FloatArray) -> bytes:
-    """Write a vector as little-endian float32 bytes."""
-    return np.ascontiguousarray(vector, dtype="<f4").tobytes()
+def dump_vectors(vectors: FloatArray) -> list[bytes]:
+    """Write the rows of a matrix as little-endian float32 bytes."""
+    raw = np.ascontiguousarray(vectors, dtype="<f4").tobytes()
+    n_bytes = 4 * vectors.shape[1]
+    return [raw[start : start + n_bytes] for start in range(0, len(raw), n_bytes)]
 
 
 def load_vector(raw: bytes) -> FloatArray:
-    """Read what `dump_vector` wrote; the result is read-only."""
+    """Read a row that `dump_vectors` wrote; the result is read-only."""
     return np.frombuffer(raw, dtype="<f4").astype(np.float32, copy=False)

@@ -117,6 +117,8 @@ class TraceStore:
             if self.durability == "power":
                 connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache
             connection.execute("PRAGMA foreign_keys = ON")
+            # A page that is written again and again is copied into the file once a checkpoint. 32 MiB of log.
+            connection.execute("PRAGMA wal_autocheckpoint = 8192")
             if 0 < version < schema.SCHEMA_VERSION:
                 self._backup(connection, version)
         with writer.transaction("BEGIN IMMEDIATE") as connection:

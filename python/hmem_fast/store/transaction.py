@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 from hmem_fast.errors import DuplicateIdError, UnknownIdError
-from hmem_fast.store.record import KeyRecord, MemoryRecord, NewKey, dump_vector
+from hmem_fast.store.record import KeyRecord, MemoryRecord, NewKey, NewMemory
 
 __all__ = ["Transaction"]
 
@@ -16,41 +15,61 @@ class Transaction:
     """Writes within ``with store.transaction() as transaction``; all of them are committed, or none.
 
     A use that has tables of its own writes to them through `connection`, inside the same transaction.
+
+    Attributes
+    ----------
+    before : int
+        The last change before this transaction.
+    change_seq : int
+        The last change so far.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         # Ids are chosen here and not by SQLite, because the checksum of a row covers its id. There is one writer, and
         # SQLite remembers the largest id ever inserted (AUTOINCREMENT), so no id comes twice.
-        given = dict(connection.execute("SELECT name, seq FROM sqlite_sequence WHERE name IN ('memories', 'keys')"))
+        given = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
         self._next_memory_id: int = given.get("memories", 0) + 1
         self._next_key_id: int = given.get("keys", 0) + 1
+        self.before: int = given.get("changes", 0)
+        self.change_seq = self.before
 
-    def insert_memory(self, text: str, metadata: str = "{}", external_id: str | None = None) -> int:
-        """Add a memory and give its id.
+    def insert_memories(self, memories: Sequence[NewMemory]) -> list[int]:
+        """Add memories and give their ids, which ascend by one.
 
         Raises
         ------
         DuplicateIdError
-            If `external_id` is in use.
+            If an `external_id` is in use; the transaction must be given up then.
         """
-        record = MemoryRecord(self._next_memory_id, external_id, text, metadata)
-        with _external_id_taken(external_id):
-            self.connection.execute(
+        first = self._next_memory_id
+        records = [MemoryRecord(memory_id, *memory) for memory_id, memory in enumerate(memories, first)]
+        try:
+            self.connection.executemany(
                 "INSERT INTO memories (memory_id, external_id, text, metadata, checksum) VALUES (?, ?, ?, ?, ?)",
-                (record.memory_id, external_id, text, metadata, record.checksum()),
+                [(*record, record.checksum()) for record in records],
             )
-        self._next_memory_id += 1
-        self.log("put", [record.memory_id])
-        return record.memory_id
+        except sqlite3.IntegrityError:
+            raise self._duplicate(record.external_id for record in records) from None
+        self._next_memory_id += len(records)
+        memory_ids = list(range(first, self._next_memory_id))
+        self.log("put", memory_ids)
+        return memory_ids
+
+    def insert_memory(self, text: str, metadata: str = "{}", external_id: str | None = None) -> int:
+        """Add a memory and give its id; see `insert_memories`."""
+        (memory_id,) = self.insert_memories([NewMemory(external_id, text, metadata)])
+        return memory_id
 
     def update_memory(self, record: MemoryRecord) -> None:
         """Write a memory's text, metadata and external id anew."""
-        with _external_id_taken(record.external_id):
+        try:
             changed = self.connection.execute(
                 "UPDATE memories SET external_id = ?, text = ?, metadata = ?, checksum = ? WHERE memory_id = ?",
                 (record.external_id, record.text, record.metadata, record.checksum(), record.memory_id),
             ).rowcount
+        except sqlite3.IntegrityError:
+            raise DuplicateIdError(f"external_id: {record.external_id!r} is already in use") from None
         if not changed:
             raise UnknownIdError(f"id: there is no memory {record.memory_id}")
         self.log("put", [record.memory_id])
@@ -63,22 +82,19 @@ class Transaction:
 
     def insert_keys(self, memory_id: int, keys: Iterable[NewKey]) -> None:
         """Add keys to a memory. The caller logs the memory, if it did not just insert or update it."""
-        records = [
-            KeyRecord(
-                key_id,
-                memory_id,
-                key.kind,
-                key.text,
-                None if key.vector is None else dump_vector(key.vector),
-                key.producer,
-            )
-            for key_id, key in enumerate(keys, self._next_key_id)
-        ]
+        self.insert_keys_of([(memory_id, keys)])
+
+    def insert_keys_of(self, keys: Iterable[tuple[int, Iterable[NewKey]]]) -> range:
+        """Add keys to several memories and give the keys' ids, in the order in which they came."""
+        first = self._next_key_id
+        pairs = ((memory_id, key) for memory_id, of_memory in keys for key in of_memory)
+        records = [KeyRecord(key_id, memory_id, *key) for key_id, (memory_id, key) in enumerate(pairs, first)]
         self._next_key_id += len(records)
         self.connection.executemany(
             "INSERT INTO keys (key_id, memory_id, kind, text, vector, producer, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(r.key_id, r.memory_id, r.kind, r.text, r.vector, r.producer, r.checksum()) for r in records],
+            [(*record, record.checksum()) for record in records],
         )
+        return range(first, self._next_key_id)
 
     def delete_keys(self, memory_id: int, kinds: Sequence[str]) -> None:
         """Remove a memory's keys of these kinds. The caller logs the memory."""
@@ -88,15 +104,19 @@ class Transaction:
 
     def log(self, operation: str, memory_ids: Iterable[int]) -> None:
         """Note in the change log that something derived from these memories must be renewed."""
-        self.connection.executemany(
-            "INSERT INTO changes (operation, memory_id) VALUES (?, ?)",
-            [(operation, memory_id) for memory_id in memory_ids],
-        )
+        rows = [(operation, memory_id) for memory_id in memory_ids]
+        self.connection.executemany("INSERT INTO changes (operation, memory_id) VALUES (?, ?)", rows)
+        self.change_seq += len(rows)
 
-
-@contextmanager
-def _external_id_taken(external_id: str | None) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise DuplicateIdError(f"external_id: {external_id!r} is already in use") from None
+    def _duplicate(self, external_ids: Iterable[str | None]) -> DuplicateIdError:
+        """Say which external id of new memories is in use, by an older memory or twice among them."""
+        seen: set[str | None] = set()
+        taken: str | None = None
+        for taken in external_ids:
+            older = self.connection.execute(
+                "SELECT 1 FROM memories WHERE external_id = ? AND memory_id < ?", (taken, self._next_memory_id)
+            ).fetchone()
+            if older is not None or (taken is not None and taken in seen):
+                break
+            seen.add(taken)
+        return DuplicateIdError(f"external_id: {taken!r} is already in use")
