@@ -27,6 +27,13 @@ impl Bitmap {
         Self { words, len }
     }
 
+    /// The set that [`words`](Self::words) gave. `None` if they are too few or too many, or a bit stands beyond the last row.
+    #[must_use]
+    pub fn from_words(words: Vec<u64>, len: usize) -> Option<Self> {
+        let beyond = words.last().is_some_and(|last| last & !full_last_word(len) != 0);
+        (words.len() == len.div_ceil(64) && !beyond).then_some(Self { words, len })
+    }
+
     /// Number of rows that could be in the set.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -15,12 +15,15 @@
 mod filter;
 mod ids;
 
+use std::any::Any;
 use std::collections::HashSet;
+use std::slice;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use self::ids::Ids;
 use crate::bitmap::Bitmap;
 use crate::error::IdError;
+use crate::kernels::memory::Column;
 
 pub use self::filter::Allowed;
 
@@ -55,7 +58,11 @@ pub struct Part<S> {
     ids: Arc<Ids>,
     live: Arc<Bitmap>,
     n_live: usize,
+    hold: Option<Hold>,
 }
+
+/// What must stay as it is while a part that was read from it is in use.
+pub type Hold = Arc<dyn Any + Send + Sync>;
 
 // Derived `Clone` would ask for `S: Clone`; only the handles are copied.
 impl<S> Clone for Part<S> {
@@ -65,12 +72,13 @@ impl<S> Clone for Part<S> {
             ids: Arc::clone(&self.ids),
             live: Arc::clone(&self.live),
             n_live: self.n_live,
+            hold: self.hold.clone(),
         }
     }
 }
 
 impl<S: Segment> Part<S> {
-    fn new(segment: S, ids: Vec<i64>) -> Self {
+    fn new(segment: S, ids: Column<i64>) -> Self {
         assert_eq!(segment.n_rows(), ids.len(), "one id for each row");
         let n_live = ids.len();
         Self {
@@ -78,7 +86,24 @@ impl<S: Segment> Part<S> {
             ids: Arc::new(Ids::new(ids)),
             live: Arc::new(Bitmap::all(n_live)),
             n_live,
+            hold: None,
         }
+    }
+
+    /// A segment that was read, its ids, and which of its rows are still there. `None` if the ids do not fit: one a row, each
+    /// once, none negative; or if `live` does not.
+    pub(crate) fn read(segment: Arc<S>, ids: Column<i64>, live: Bitmap, hold: Hold) -> Option<Self> {
+        if [ids.len(), live.len()] != [segment.n_rows(); 2] {
+            return None;
+        }
+        let n_live = live.count();
+        Some(Self {
+            segment,
+            ids: Arc::new(Ids::checked(ids)?),
+            live: Arc::new(live),
+            n_live,
+            hold: Some(hold),
+        })
     }
 
     fn merge(parts: &[Self]) -> Self {
@@ -93,6 +118,11 @@ impl<S> Part<S> {
     /// The rows.
     #[must_use]
     pub fn segment(&self) -> &S {
+        &self.segment
+    }
+
+    /// The rows, to be kept.
+    pub(crate) fn shared(&self) -> &Arc<S> {
         &self.segment
     }
 
@@ -218,6 +248,38 @@ impl<S: Segment> Default for Segments<S> {
 }
 
 impl<S: Segment> Segments<S> {
+    /// An index of parts that were read. `None` if an id is live in two of them.
+    pub(crate) fn read(parts: Vec<Part<S>>, next_id: i64) -> Option<Self> {
+        let view = View::new(parts);
+        let mut ids: Vec<i64> = view.ids().collect();
+        // Mostly they ascend already.
+        ids.sort_unstable();
+        if ids.windows(2).any(|pair| pair[0] == pair[1]) {
+            return None;
+        }
+        let next_id = next_id.max(ids.last().map_or(0, |last| last.saturating_add(1)));
+        Some(Self { view: RwLock::new(Arc::new(view)), next_id: Mutex::new(next_id) })
+    }
+
+    /// Another index with the same rows, which the two share. What is done to one does not show in the other.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let (view, next_id) = self.view_and_next_id();
+        Self { view: RwLock::new(view), next_id: Mutex::new(next_id) }
+    }
+
+    /// Rewrites each segment that has dead rows, so that nothing of these is left in it.
+    pub fn compact(&self) {
+        let _writing = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
+        let rewritten = |part: &Part<S>| {
+            if part.n_live < part.live.len() { Part::merge(slice::from_ref(part)) } else { part.clone() }
+        };
+        let view = self.view();
+        if view.parts.iter().any(|part| part.n_live < part.live.len()) {
+            self.swap(view.parts.iter().filter(|part| part.n_live > 0).map(rewritten).collect());
+        }
+    }
+
     /// What the index holds now.
     ///
     /// A panic in a writer leaves the last complete view in place, so a poisoned lock still guards a valid one.
@@ -279,7 +341,7 @@ impl<S: Segment> Segments<S> {
             for segment in segments {
                 let (own, others) = rest.split_at(segment.n_rows());
                 rest = others;
-                parts.push(Part::new(segment, own.to_vec()));
+                parts.push(Part::new(segment, own.to_vec().into()));
             }
             self.swap(parts);
         }
