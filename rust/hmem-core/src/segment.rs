@@ -14,10 +14,10 @@
 
 mod filter;
 mod ids;
+mod shared;
 
 use std::any::Any;
 use std::collections::HashSet;
-use std::slice;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use self::ids::Ids;
@@ -88,22 +88,6 @@ impl<S: Segment> Part<S> {
             n_live,
             hold: None,
         }
-    }
-
-    /// A segment that was read, its ids, and which of its rows are still there. `None` if the ids do not fit: one a row, each
-    /// once, none negative; or if `live` does not.
-    pub(crate) fn read(segment: Arc<S>, ids: Column<i64>, live: Bitmap, hold: Hold) -> Option<Self> {
-        if [ids.len(), live.len()] != [segment.n_rows(); 2] {
-            return None;
-        }
-        let n_live = live.count();
-        Some(Self {
-            segment,
-            ids: Arc::new(Ids::checked(ids)?),
-            live: Arc::new(live),
-            n_live,
-            hold: Some(hold),
-        })
     }
 
     fn merge(parts: &[Self]) -> Self {
@@ -248,38 +232,6 @@ impl<S: Segment> Default for Segments<S> {
 }
 
 impl<S: Segment> Segments<S> {
-    /// An index of parts that were read. `None` if an id is live in two of them.
-    pub(crate) fn read(parts: Vec<Part<S>>, next_id: i64) -> Option<Self> {
-        let view = View::new(parts);
-        let mut ids: Vec<i64> = view.ids().collect();
-        // Mostly they ascend already.
-        ids.sort_unstable();
-        if ids.windows(2).any(|pair| pair[0] == pair[1]) {
-            return None;
-        }
-        let next_id = next_id.max(ids.last().map_or(0, |last| last.saturating_add(1)));
-        Some(Self { view: RwLock::new(Arc::new(view)), next_id: Mutex::new(next_id) })
-    }
-
-    /// Another index with the same rows, which the two share. What is done to one does not show in the other.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        let (view, next_id) = self.view_and_next_id();
-        Self { view: RwLock::new(view), next_id: Mutex::new(next_id) }
-    }
-
-    /// Rewrites each segment that has dead rows, so that nothing of these is left in it.
-    pub fn compact(&self) {
-        let _writing = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
-        let rewritten = |part: &Part<S>| {
-            if part.n_live < part.live.len() { Part::merge(slice::from_ref(part)) } else { part.clone() }
-        };
-        let view = self.view();
-        if view.parts.iter().any(|part| part.n_live < part.live.len()) {
-            self.swap(view.parts.iter().filter(|part| part.n_live > 0).map(rewritten).collect());
-        }
-    }
-
     /// What the index holds now.
     ///
     /// A panic in a writer leaves the last complete view in place, so a poisoned lock still guards a valid one.

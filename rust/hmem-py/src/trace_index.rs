@@ -321,7 +321,7 @@ impl TraceIndex {
         Ok(PyArray1::from_vec(py, ids))
     }
 
-    /// Bytes held.
+    /// Bytes held; where it was opened from a snapshot, most of them lie in files.
     #[getter]
     fn nbytes(&self, py: Python<'_>) -> PyResult<usize> {
         self.guard.run(py, || Ok::<_, Infallible>(self.index.view().nbytes()))

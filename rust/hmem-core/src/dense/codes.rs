@@ -33,14 +33,15 @@
 //! (J. Gao, C. Long, "RaBitQ: quantizing high-dimensional vectors with a theoretical error bound for approximate nearest
 //! neighbor search", 2024.)
 
+use super::encoder::Encoder;
 use super::normal::{Metric, NormalRows, power_of_two};
 use super::per_sign::PerSign;
 use crate::kernels::isa::Isa;
-use crate::kernels::line::{LINE, Line};
-use crate::kernels::memory::{Column, Lines};
+use crate::kernels::line::Line;
+use crate::kernels::memory::Column;
 use crate::kernels::nibble::{self, Planes, STEP};
 use crate::kernels::prefetch::prefetch;
-use crate::kernels::quantise::{accumulate, centred, norms, rounded, squared_distance};
+use crate::kernels::quantise::{accumulate, centred, norms};
 use crate::kernels::rotation::Rotation;
 use crate::kernels::sign;
 
@@ -132,9 +133,9 @@ pub struct Codes {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     /// So many are signs.
-    n_signs: usize,
+    pub(super) n_signs: usize,
     /// Half the code of one row takes so many.
-    steps: usize,
+    pub(super) steps: usize,
 }
 
 impl Shape {
@@ -158,35 +159,14 @@ impl Codes {
             Metric::Cosine => 0,
             Metric::Dot => largest_exponent(rows),
         };
-        let (n, d) = (rows.len(), rows.dim());
+        let n = rows.len();
         let centre = centre(coder.isa, rows, metric, exponent);
         let centre_norm = length_of(coder.isa, &centre);
-        let shape = Shape::new(n, d);
-        let numbers = || Vec::with_capacity(n);
-        let mut encoder = Encoder {
-            isa: coder.isa,
-            rotation,
-            centre: &centre,
-            centre_norm,
-            shape,
-            row: vec![0.0; d],
-            rounded: vec![0; d],
-            bytes: vec![0; shape.steps * STEP],
-            lines: Lines::zeroed(shape.n_lines(n)),
-            scale: numbers(),
-            offset: numbers(),
-            coarse_error: numbers(),
-            fine_error: numbers(),
-            factor: numbers(),
-            spread: numbers(),
-            radius: 0.0,
-            widest_error: 0.0,
-            largest_offset: 0.0,
-        };
+        let mut encoder = Encoder::new(coder.isa, rotation, &centre, centre_norm, n);
         for row in 0..n {
             encoder.encode(rows, row, factor(rows, row, metric, exponent));
         }
-        let Encoder { lines, scale, offset, coarse_error, fine_error, factor, spread, .. } = encoder;
+        let Encoder { lines, shape, scale, offset, coarse_error, fine_error, factor, spread, .. } = encoder;
         let Encoder { radius, widest_error, largest_offset, .. } = encoder;
         let per_sign = PerSign::new(&offset, &factor, &spread);
         Some(Self {
@@ -352,93 +332,6 @@ fn centre(isa: Isa, rows: &NormalRows, metric: Metric, exponent: i32) -> Vec<f32
     let tried = (0..n).step_by(n.div_ceil(TRIED));
     let gain: f64 = tried.map(|row| length(row, &none) - length(row, &mean)).sum();
     if gain > 0.0 && length_of(isa, &mean) >= SHORTEST_CENTRE { mean } else { none }
-}
-
-/// Codes of the rows so far, and working memory for one row at a time.
-struct Encoder<'a> {
-    isa: Isa,
-    rotation: &'a Rotation,
-    centre: &'a [f32],
-    centre_norm: f64,
-    shape: Shape,
-    row: Vec<f32>,
-    rounded: Vec<i32>,
-    bytes: Vec<u8>,
-    lines: Lines,
-    scale: Vec<f32>,
-    offset: Vec<f32>,
-    coarse_error: Vec<f32>,
-    fine_error: Vec<f32>,
-    factor: Vec<f32>,
-    spread: Vec<f32>,
-    radius: f64,
-    widest_error: f64,
-    largest_offset: f64,
-}
-
-impl Encoder<'_> {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "codes are -127 to 127, so 1 to 255 here"
-    )]
-    fn encode(&mut self, rows: &NormalRows, row: usize, factor: f64) {
-        let (isa, d) = (self.isa, self.row.len());
-        let (squares, offset) = centred(isa, rows.rows().row(row), factor, self.centre, &mut self.row);
-        let length = squares.sqrt();
-        self.rotation.apply(isa, &mut self.row);
-        let rotated = norms(isa, &self.row);
-
-        // Rows that are all centre have no scale; with any scale their code is zero.
-        let scale = (rotated.largest / LARGEST).max(f32::MIN_POSITIVE);
-        rounded(isa, &self.row, (LARGEST / rotated.largest).min(f32::MAX), &mut self.rounded);
-        let fine = squared_distance(isa, &self.row, scale.into(), &self.rounded);
-        for (byte, code) in self.bytes.iter_mut().zip(&mut self.rounded) {
-            *byte = (*code + 128) as u8;
-            // Twice what the upper four bits stand for.
-            *code = 2 * i32::from(*byte & 0xf0) - 241;
-        }
-        let coarse = squared_distance(isa, &self.row, f64::from(scale) / 2.0, &self.rounded);
-        self.pack(row);
-
-        // What was rounded before the codes: the row itself, its rotation, and the stored form's factor.
-        let before = length * (self.rotation.error() + 2f64.powi(-22))
-            + 2f64.powi(-48) * (rows.norms()[row] * factor + self.centre_norm);
-        let errors = [fine, coarse].map(|squares| rounded_up(squares.sqrt() + before));
-        self.scale.push(scale);
-        self.offset.push(offset as f32);
-        self.fine_error.push(errors[0]);
-        self.coarse_error.push(errors[1]);
-        let sign_factor = if rotated.sum > 0.0 { rotated.squares / rotated.sum } else { 0.0 };
-        let share =
-            if rotated.squares > 0.0 { rotated.sum * rotated.sum / rotated.squares } else { d as f64 };
-        let spread = sign_factor * ((d as f64 - share).max(0.0) / (d - 1) as f64).sqrt();
-        self.factor.push(sign_factor as f32);
-        self.spread.push(spread as f32);
-        self.radius = self.radius.max(length * (1.0 + 2f64.powi(-20)));
-        self.largest_offset = self.largest_offset.max(offset.abs());
-        self.widest_error = self.widest_error.max(errors[0].max(errors[1]).into());
-    }
-
-    /// Puts `bytes`, and the signs of `row`, where the kernels want them.
-    fn pack(&mut self, row: usize) {
-        let Shape { n_signs, steps } = self.shape;
-        let (signs, planes) = self.lines.split_at_mut(n_signs);
-        let (high, low) = planes.split_at_mut(planes.len() / 2);
-        pack(&self.bytes, &mut high[row * steps..], &mut low[row * steps..]);
-        sign::set_row(signs, row, self.row.len(), |j| self.row[j] >= 0.0);
-    }
-}
-
-/// Puts whole steps of 8-bit numbers into two planes, as [`nibble`](crate::kernels::nibble) wants them.
-pub(crate) fn pack(bytes: &[u8], highs: &mut [Line], lows: &mut [Line]) {
-    for ((bytes, high), low) in bytes.as_chunks::<STEP>().0.iter().zip(highs).zip(lows) {
-        for j in 0..LINE {
-            let (first, second) = (bytes[j], bytes[LINE + j]);
-            high.0[j] = first >> 4 | second & 0xf0;
-            low.0[j] = first & 15 | second << 4;
-        }
-    }
 }
 
 /// As float32, and no smaller; a millionth more covers the rounding of what was computed in float64.

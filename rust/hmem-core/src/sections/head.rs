@@ -130,8 +130,7 @@ impl Head {
         let mut bytes = fixed.to_vec();
         bytes.resize(in_memory(len)?, 0);
         file.read_exact(&mut bytes[FIXED..])?;
-        let [a, b, c, d] = [0, 1, 2, 3].map(|i| bytes[CHECKSUM_AT + i]);
-        let (wanted, got) = (u32::from_ne_bytes([a, b, c, d]), checksum(&bytes));
+        let (wanted, got) = (Fields(&bytes[CHECKSUM_AT..]).u32()?, checksum(&bytes));
         if wanted != got {
             return Err(Fault::new(
                 "checksum of the head",
@@ -178,6 +177,17 @@ impl Head {
     }
 }
 
+/// What a file of `true_len` bytes says of itself. Whether it is right is not asked.
+///
+/// # Errors
+/// [`Fault`] if it is too short or cannot be read.
+pub(crate) fn identity(file: &mut impl Read, true_len: u64) -> Result<Identity, Fault> {
+    let mut fixed = [0; FIXED];
+    file.read_exact(&mut fixed)?;
+    let checksum = Fields(&fixed[CHECKSUM_AT..]).u32()?;
+    Ok(Identity { len: true_len, checksum })
+}
+
 /// Where sections lie that begin at `start`, and where they end.
 fn places(start: u64, lens: &[u64]) -> Option<(Vec<Place>, u64)> {
     let mut end = start;
@@ -214,12 +224,4 @@ pub(crate) fn mend(file: &mut [u8]) {
     }
     let checksum = checksum(head);
     head[CHECKSUM_AT..FIXED].copy_from_slice(&checksum.to_ne_bytes());
-}
-
-/// What tells a file from others, as far as that can be found in it.
-#[cfg(test)]
-pub(crate) fn identity(file: &[u8]) -> Identity {
-    let checksum =
-        file.get(CHECKSUM_AT..FIXED).map_or(0, |bytes| u32::from_ne_bytes(bytes.try_into().unwrap()));
-    Identity { len: file.len() as u64, checksum }
 }

@@ -115,7 +115,7 @@ impl Source {
     ) -> Result<(), Fault> {
         let start = as_usize(self.head.len + block as u64 * BLOCK);
         let range = start..as_usize(self.head.file_len).min(start + BLOCK as usize);
-        self.map.populate(range.clone());
+        self.map.populate(range.clone())?;
         let bytes = self.map.get(range.clone()).ok_or_else(|| Fault::Wrong("it became shorter".into()))?;
         let (wanted, got) = (self.head.blocks[block], crc32fast::hash(bytes));
         if wanted == got {

@@ -12,6 +12,7 @@ use super::folder::{Folder, Info, Note};
 use super::manifest::{Entry, Manifest, Summary};
 use super::names::{self, Name};
 use crate::error::SnapshotError;
+use crate::sections::head::{self, Identity};
 use crate::segment::View;
 use crate::trace::{TraceIndex, TraceSegment};
 
@@ -54,9 +55,9 @@ impl Folder {
         let manifest = Manifest::new(summary, parts.map(|part| part.live().clone()).collect(), note.extra);
         let names = [Name::UnfinishedManifest(generation), Name::Manifest(generation)];
         self.write_file(names, &mut unfinished, |file| file.write_all(&manifest.to_bytes()))?;
-        // From here on it is there, though a power cut might take it back.
+        // From here on it is there. If this fails, a power cut may take it back, and the one before it is the newest again.
         unfinished.0.clear();
-        self.flush_folder()?;
+        let _ = self.flush_folder();
         written += manifest.summary.len;
         Ok(Info::new(&manifest.summary, written))
     }
@@ -77,7 +78,7 @@ impl Folder {
         for part in view.parts() {
             let in_file = self.file_of(part.shared()).filter(|&(number, identity)| {
                 // Someone may have tidied up.
-                fs::metadata(self.path_of(Name::Segment(number))).is_ok_and(|file| file.len() == identity.len)
+                self.identity_of(number).is_some_and(|there| there == identity)
             });
             let (number, identity) = match in_file {
                 Some(known) => known,
@@ -96,6 +97,13 @@ impl Folder {
             self.remember(entry.number, entry.identity, part.shared());
         }
         Ok((files, written))
+    }
+
+    /// What the file of that number says it is; `None` if there is none that can be read.
+    fn identity_of(&self, number: u64) -> Option<Identity> {
+        let mut file = File::open(self.path_of(Name::Segment(number))).ok()?;
+        let len = file.metadata().ok()?.len();
+        head::identity(&mut file, len).ok()
     }
 
     /// Writes a file under the first name, and gives it the second when all of it is on the disk.
@@ -126,8 +134,15 @@ impl Folder {
         if cfg!(not(unix)) {
             return Ok(());
         }
-        let flushed = File::open(&self.path).and_then(|folder| folder.sync_all());
-        flushed.map_err(|source| SnapshotError::Io { path: self.path.clone(), source })
+        match File::open(&self.path).and_then(|folder| folder.sync_all()) {
+            // Some file systems flush no folders.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
+            {
+                Ok(())
+            }
+            flushed => flushed.map_err(|source| SnapshotError::Io { path: self.path.clone(), source }),
+        }
     }
 }
 

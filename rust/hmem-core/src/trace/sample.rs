@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use crate::dense::NormalRows;
 use crate::dense::aim::steps;
-use crate::dense::codes::{LARGEST, MIN_DIM, pack};
+use crate::dense::codes::{LARGEST, MIN_DIM};
+use crate::dense::encoder::pack;
 use crate::dense::query::Query;
 use crate::kernels::dot::dot_rows;
 use crate::kernels::isa::Isa;

@@ -161,7 +161,7 @@ mod tests {
         let map = Arc::new(Map::of(&std::fs::File::open(&path).unwrap()).unwrap());
         std::fs::remove_file(&path).unwrap();
         let column = Column::<u32>::in_map(&map, 4..12).unwrap();
-        map.populate(0..12);
+        map.populate(0..12).unwrap();
         drop(Arc::clone(&map));
         assert_eq!((&*column, &*Column::<u8>::in_map(&map, 8..9).unwrap()), (&[8, 9][..], &[9][..]));
         assert!(Column::<u32>::in_map(&map, 5..5).unwrap().is_empty());

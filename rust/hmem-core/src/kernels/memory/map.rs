@@ -24,15 +24,28 @@ impl Map {
         unsafe { Mmap::map(file) }.map(Self)
     }
 
-    /// Has the system put the pages of a range into memory and into this process's tables at once, where it can.
-    pub fn populate(&self, range: Range<usize>) {
-        #[cfg(target_os = "linux")]
-        {
-            // Older systems cannot; then each page comes when it is read.
-            let _ = self.0.advise_range(memmap2::Advice::PopulateRead, range.start, range.len());
+    /// Has the system put the pages of a range into memory and into this process's tables at once, where it can. It is also
+    /// the last chance to hear of a page that cannot be read: whoever reads such a page is ended.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(target_os = "linux")]
+    pub fn populate(&self, range: Range<usize>) -> io::Result<()> {
+        match self.0.advise_range(memmap2::Advice::PopulateRead, range.start, range.len()) {
+            // Linux before 5.14 cannot; then each page comes when it is read.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            done => done,
         }
-        #[cfg(not(target_os = "linux"))]
-        let _ = range;
+    }
+
+    /// Where the system cannot be asked for pages, each of them comes when it is read.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(target_os = "linux"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "elsewhere they are needed")]
+    pub fn populate(&self, _: Range<usize>) -> io::Result<()> {
+        Ok(())
     }
 }
 
