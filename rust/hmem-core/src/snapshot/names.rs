@@ -22,12 +22,15 @@ const MANIFEST: &str = "snapshot-";
 const SEGMENT: &str = "vectors-";
 const UNFINISHED: &str = ".tmp";
 
+/// No number that is counted to is as large, and there is room for the next ones.
+const LARGEST: u64 = 1 << 62;
+
 impl Name {
     /// The file of that name, if it is one of ours.
     fn parse(name: &OsStr) -> Option<Self> {
         let name = name.to_str()?;
         let (done, unfinished) = name.strip_suffix(UNFINISHED).map_or((name, false), |done| (done, true));
-        let number = |rest: &str| rest.parse().ok();
+        let number = |rest: &str| rest.parse().ok().filter(|&number| number <= LARGEST);
         let parsed = match (done.strip_prefix(MANIFEST), done.strip_prefix(SEGMENT)) {
             (Some(rest), _) if unfinished => Self::UnfinishedManifest(number(rest)?),
             (Some(rest), _) => Self::Manifest(number(rest)?),
@@ -68,4 +71,31 @@ impl std::fmt::Display for Name {
 /// The largest generation among names.
 pub(super) fn newest(names: &[Name]) -> Option<u64> {
     names.iter().filter_map(|name| if let Name::Manifest(number) = name { Some(*number) } else { None }).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_are_given_and_no_others() {
+        let parse = |name: &str| Name::parse(OsStr::new(name));
+        for number in [0, 7, 99_999_999, 100_000_000, LARGEST] {
+            for name in [
+                Name::Manifest(number),
+                Name::Segment(number),
+                Name::UnfinishedManifest(number),
+                Name::UnfinishedSegment(number),
+            ] {
+                assert_eq!(parse(&name.to_string()), Some(name));
+            }
+        }
+        assert_eq!(Name::UnfinishedSegment(12).to_string(), "vectors-00000012.tmp");
+        for other in
+            ["", "snapshot-", "snapshot-7", "snapshot-+0000007", "snapshot-0000000x", "vectors-00000001.tm"]
+        {
+            assert_eq!(parse(other), None, "{other}");
+        }
+        assert_eq!(parse("vectors-18446744073709551615"), None);
+    }
 }
