@@ -33,6 +33,7 @@ WHY = HitExplanation(1, 0.5, {"energy": 0.5}, (MATCH,), {"text": 1.0})
 #: For each public class, how to make one.
 EXAMPLES = {
     core.DenseIndex: lambda: core.DenseIndex(8),
+    core.SnapshotFolder: lambda: core.SnapshotFolder("snapshots", bytes(32)),
     core.SparseIndex: lambda: core.SparseIndex(),
     core.TextIndex: lambda: core.TextIndex(),
     core.TraceIndex: lambda: core.TraceIndex(8),
@@ -58,7 +59,13 @@ EXAMPLES = {
 }
 
 #: Made by opening something: their own test files make them.
-OPENED = {memory.Memory, encode.OnnxEncoder, encode.SentenceTransformerEncoder}
+OPENED = {
+    memory.Memory,
+    core.OpenedSnapshot,
+    core.SnapshotInfo,
+    encode.OnnxEncoder,
+    encode.SentenceTransformerEncoder,
+}
 #: Descriptions of what others have, and what a pipeline is handed.
 DESCRIPTIONS = {types.Encoder, types.Index, types.TokenEncoder, memory.Pipeline, memory.Question}
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from hmem_fast._core import (
     DenseIndex,
+    OpenedSnapshot,
+    SnapshotFolder,
+    SnapshotInfo,
     SparseIndex,
     TextIndex,
     TraceIndex,
@@ -21,6 +24,9 @@ from hmem_fast._core import (
 
 __all__ = [
     "DenseIndex",
+    "OpenedSnapshot",
+    "SnapshotFolder",
+    "SnapshotInfo",
     "SparseIndex",
     "TextIndex",
     "TraceIndex",

@@ -25,6 +25,7 @@ __all__ = [
     "NoEncoderError",
     "ReadOnlyError",
     "ShapeError",
+    "SnapshotError",
     "StoreCorruptError",
     "StoreIOError",
     "StoreLockedError",
@@ -117,6 +118,10 @@ class StoreCorruptError(HmemError, RuntimeError):
 
 class StoreIOError(HmemError, OSError):
     """The disk is full, a file cannot be opened, or the system refused to read or write it."""
+
+
+class SnapshotError(HmemError, RuntimeError):
+    """A snapshot cannot be used; the truth can."""
 
 
 class StoreManyError(HmemError, ValueError):

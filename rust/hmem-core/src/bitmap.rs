@@ -27,6 +27,13 @@ impl Bitmap {
         Self { words, len }
     }
 
+    /// The set that [`words`](Self::words) gave. `None` if they are too few or too many, or a bit stands beyond the last row.
+    #[must_use]
+    pub fn from_words(words: Vec<u64>, len: usize) -> Option<Self> {
+        let beyond = words.last().is_some_and(|last| last & !full_last_word(len) != 0);
+        (words.len() == len.div_ceil(64) && !beyond).then_some(Self { words, len })
+    }
+
     /// Number of rows that could be in the set.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -226,6 +233,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn words_that_do_not_fit_the_rows_are_no_set() {
+        let fits = |words: &[u64], len| Bitmap::from_words(words.to_vec(), len).is_some();
+        assert!(fits(&[], 0) && fits(&[1 << 6], 7) && fits(&[u64::MAX], 64) && fits(&[0, 1], 65));
+        assert!(
+            !fits(&[0], 0) && !fits(&[1 << 7], 7) && !fits(&[0, 2], 65) && !fits(&[0], 65) && !fits(&[], 1)
+        );
+    }
+
     proptest! {
         #[test]
         fn behaves_as_a_set_of_rows(len in 1usize..300, edits in prop::collection::vec((any::<bool>(), 0usize..300), 0..200)) {
@@ -244,6 +260,7 @@ mod tests {
             prop_assert_eq!(bitmap.iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
             prop_assert!(bitmap.absent().eq((0..len).filter(|i| !set.contains(i))));
             prop_assert_eq!(bitmap.count(), set.len());
+            prop_assert_eq!(Bitmap::from_words(bitmap.words().to_vec(), len), Some(bitmap.clone()));
             prop_assert_eq!(bitmap.is_all(), set.len() == len);
             prop_assert_eq!(bitmap.words().len(), len.div_ceil(64));
             let in_words = |i: usize| bitmap.words()[i / 64] >> (i % 64) & 1 == 1;

@@ -1,5 +1,8 @@
 //! One enum per kind of failing operation. A message names the argument, what came and what was wanted.
 
+use std::io;
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 /// Why rows or queries were refused.
@@ -145,5 +148,27 @@ pub enum IsaError {
         got: &'static str,
         /// Names that would work here.
         offered: String,
+    },
+}
+
+/// Why a snapshot could not be written or opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// A file is damaged, or belongs to another index, version or machine.
+    #[error("{}: {what}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The system refused to read or write.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
     },
 }

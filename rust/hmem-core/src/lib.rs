@@ -1,7 +1,8 @@
 //! Associative memory on a CPU. This crate knows nothing of Python; `hmem-py` binds it.
 //!
-//! Reading order: [`error`] and [`rows`], then `kernels` (pure functions on slices, the only unsafe code), then the
-//! structures that are built from them. Imports point only in that direction.
+//! Reading order: [`error`] and [`rows`], then `kernels` (pure functions on slices, the only unsafe code) and [`sections`]
+//! (columns in a file), then the structures that are built from them, and in the end [`snapshot`] (an index in files). Imports
+//! point only in that direction.
 
 pub mod attractor;
 pub mod bitmap;
@@ -9,7 +10,9 @@ pub mod dense;
 pub mod error;
 pub mod kernels;
 pub mod rows;
+pub mod sections;
 pub mod segment;
+pub mod snapshot;
 pub mod sparse;
 pub mod text;
 pub mod trace;

@@ -14,13 +14,16 @@
 
 mod filter;
 mod ids;
+mod shared;
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use self::ids::Ids;
 use crate::bitmap::Bitmap;
 use crate::error::IdError;
+use crate::kernels::memory::Column;
 
 pub use self::filter::Allowed;
 
@@ -55,7 +58,11 @@ pub struct Part<S> {
     ids: Arc<Ids>,
     live: Arc<Bitmap>,
     n_live: usize,
+    hold: Option<Hold>,
 }
+
+/// What must stay as it is while a part that was read from it is in use.
+pub type Hold = Arc<dyn Any + Send + Sync>;
 
 // Derived `Clone` would ask for `S: Clone`; only the handles are copied.
 impl<S> Clone for Part<S> {
@@ -65,12 +72,13 @@ impl<S> Clone for Part<S> {
             ids: Arc::clone(&self.ids),
             live: Arc::clone(&self.live),
             n_live: self.n_live,
+            hold: self.hold.clone(),
         }
     }
 }
 
 impl<S: Segment> Part<S> {
-    fn new(segment: S, ids: Vec<i64>) -> Self {
+    fn new(segment: S, ids: Column<i64>) -> Self {
         assert_eq!(segment.n_rows(), ids.len(), "one id for each row");
         let n_live = ids.len();
         Self {
@@ -78,6 +86,7 @@ impl<S: Segment> Part<S> {
             ids: Arc::new(Ids::new(ids)),
             live: Arc::new(Bitmap::all(n_live)),
             n_live,
+            hold: None,
         }
     }
 
@@ -93,6 +102,11 @@ impl<S> Part<S> {
     /// The rows.
     #[must_use]
     pub fn segment(&self) -> &S {
+        &self.segment
+    }
+
+    /// The rows, to be kept.
+    pub(crate) fn shared(&self) -> &Arc<S> {
         &self.segment
     }
 
@@ -279,7 +293,7 @@ impl<S: Segment> Segments<S> {
             for segment in segments {
                 let (own, others) = rest.split_at(segment.n_rows());
                 rest = others;
-                parts.push(Part::new(segment, own.to_vec()));
+                parts.push(Part::new(segment, own.to_vec().into()));
             }
             self.swap(parts);
         }

@@ -1,6 +1,8 @@
 //! The core's errors as the exceptions of `hmem_fast.errors`. The only file that knows both.
 
-use hmem_core::error::{AddError, IdError, InputError, IsaError as CoreIsaError};
+use hmem_core::error::{
+    AddError, IdError, InputError, IsaError as CoreIsaError, SnapshotError as CoreSnapshotError,
+};
 use pyo3::PyErr;
 use pyo3::import_exception;
 
@@ -10,6 +12,8 @@ import_exception!(hmem_fast.errors, InternalError);
 import_exception!(hmem_fast.errors, InvalidValueError);
 import_exception!(hmem_fast.errors, IsaError);
 import_exception!(hmem_fast.errors, ShapeError);
+import_exception!(hmem_fast.errors, SnapshotError);
+import_exception!(hmem_fast.errors, StoreIOError);
 import_exception!(hmem_fast.errors, UnknownIdError);
 
 /// An error of the core that has an exception.
@@ -68,5 +72,15 @@ impl IntoPyErr for AddError {
 impl IntoPyErr for CoreIsaError {
     fn into_py_err(self) -> PyErr {
         IsaError::new_err(self.to_string())
+    }
+}
+
+impl IntoPyErr for CoreSnapshotError {
+    fn into_py_err(self) -> PyErr {
+        let message = self.to_string();
+        match self {
+            Self::Io { .. } => StoreIOError::new_err(message),
+            _ => SnapshotError::new_err(message),
+        }
     }
 }

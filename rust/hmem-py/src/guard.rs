@@ -10,25 +10,31 @@ use crate::error::{InternalError, IntoPyErr};
 
 /// Stands in each object that has state: after a panic the object refuses further use.
 ///
-/// The core's structures hold locks and memory only, so they work in a forked child; a structure that owns threads or
-/// files would remember its process here and refuse use in another.
+/// The core's structures hold locks, memory and mapped files only, so they work in a forked child; a structure that owns
+/// threads would remember its process here and refuse use in another.
 #[derive(Debug, Default)]
 pub struct Guard {
     broken: AtomicBool,
 }
 
 impl Guard {
+    /// Refuses an object that panicked.
+    pub fn check(&self) -> PyResult<()> {
+        if self.broken.load(Ordering::Acquire) {
+            return Err(InternalError::new_err(
+                "an earlier call failed inside the compiled core; the object refuses further use",
+            ));
+        }
+        Ok(())
+    }
+
     /// Runs `call` with the interpreter lock released.
     pub fn run<T, E>(&self, py: Python<'_>, call: impl FnOnce() -> Result<T, E> + Send) -> PyResult<T>
     where
         T: Send,
         E: IntoPyErr + Send,
     {
-        if self.broken.load(Ordering::Acquire) {
-            return Err(InternalError::new_err(
-                "an earlier call failed inside the compiled core; the object refuses further use",
-            ));
-        }
+        self.check()?;
         caught(py, call).unwrap_or_else(|message| {
             self.broken.store(true, Ordering::Release);
             Err(InternalError::new_err(format!("{message}; the object refuses further use")))

@@ -13,6 +13,7 @@ mod dense;
 mod error;
 mod guard;
 mod isa;
+mod snapshot;
 mod sparse_index;
 mod text;
 mod text_index;
@@ -32,6 +33,8 @@ mod _core {
     use crate::dense::DenseIndex;
     #[pymodule_export]
     use crate::isa::{cpu_features, isa};
+    #[pymodule_export]
+    use crate::snapshot::{OpenedSnapshot, SnapshotFolder, SnapshotInfo};
     #[pymodule_export]
     use crate::sparse_index::SparseIndex;
     #[pymodule_export]

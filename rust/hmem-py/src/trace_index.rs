@@ -72,7 +72,7 @@ impl TraceIndex {
         let analyzer = convert_text::analyzer(analyzer, stop_words)?;
         let bm25 = convert_text::bm25(k1, 1.2, b, 0.5)?;
         let index = trace::TraceIndex::new(isa::chosen()?, dim, beta, analyzer, bm25);
-        Ok(Self { index: index.map_err(IntoPyErr::into_py_err)?, guard: Guard::default() })
+        index.map(Self::of).map_err(IntoPyErr::into_py_err)
     }
 
     /// Put memories in; all of them or, after an error, none. One that is there already is replaced.
@@ -127,6 +127,37 @@ impl TraceIndex {
         let ids = integers::<i64>(memory_ids, "memory_ids")?;
         let ids = ids.slice()?;
         self.guard.run(py, || self.index.remove(ids))
+    }
+
+    /// Give another index with the same memories. What is done to one does not show in the other.
+    ///
+    /// The two share what they hold, so that a copy takes no time and hardly any memory.
+    ///
+    /// Returns
+    /// -------
+    /// TraceIndex
+    ///
+    /// Examples
+    /// --------
+    /// >>> index = TraceIndex(2)
+    /// >>> index.put([7], [0, 0], [], np.zeros((0, 2), np.float32), ["a pear"])
+    /// >>> copy = index.copy()
+    /// >>> copy.remove([7])
+    /// >>> len(index), len(copy)
+    /// (1, 0)
+    fn copy(&self, py: Python<'_>) -> PyResult<Self> {
+        self.guard.run(py, || Ok::<_, Infallible>(self.index.copy())).map(Self::of)
+    }
+
+    /// Rewrite whatever has removed memories in it, so that nothing of these is left in this index.
+    ///
+    /// Removing marks a memory as gone; its keys and words leave when their segment is next rewritten, which may be never.
+    /// This is for memories that must vanish for good. Answers do not change.
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        self.guard.run(py, || {
+            self.index.compact();
+            Ok::<_, Infallible>(())
+        })
     }
 
     /// Cut a text into the words that this index would store; for `candidates`.
@@ -290,7 +321,7 @@ impl TraceIndex {
         Ok(PyArray1::from_vec(py, ids))
     }
 
-    /// Bytes held.
+    /// Bytes held; where it was opened from a snapshot, most of them lie in files.
     #[getter]
     fn nbytes(&self, py: Python<'_>) -> PyResult<usize> {
         self.guard.run(py, || Ok::<_, Infallible>(self.index.view().nbytes()))
@@ -314,6 +345,15 @@ impl TraceIndex {
 }
 
 impl TraceIndex {
+    pub fn of(index: trace::TraceIndex) -> Self {
+        Self { index, guard: Guard::default() }
+    }
+
+    /// For other objects; refused after a panic.
+    pub fn core(&self) -> PyResult<&trace::TraceIndex> {
+        self.guard.check().map(|()| &self.index)
+    }
+
     fn cue(&self, vector: &Bound<'_, PyAny>) -> PyResult<trace::Cue> {
         let vector = floats(vector, "vector", &[Axis::Exactly(self.index.dim())])?;
         self.index.cue(vector.slice()?).map_err(IntoPyErr::into_py_err)

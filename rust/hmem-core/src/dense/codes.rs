@@ -33,14 +33,15 @@
 //! (J. Gao, C. Long, "RaBitQ: quantizing high-dimensional vectors with a theoretical error bound for approximate nearest
 //! neighbor search", 2024.)
 
+use super::encoder::Encoder;
 use super::normal::{Metric, NormalRows, power_of_two};
 use super::per_sign::PerSign;
 use crate::kernels::isa::Isa;
-use crate::kernels::line::{LINE, Line};
-use crate::kernels::memory::Lines;
+use crate::kernels::line::Line;
+use crate::kernels::memory::Column;
 use crate::kernels::nibble::{self, Planes, STEP};
 use crate::kernels::prefetch::prefetch;
-use crate::kernels::quantise::{accumulate, centred, norms, rounded, squared_distance};
+use crate::kernels::quantise::{accumulate, centred, norms};
 use crate::kernels::rotation::Rotation;
 use crate::kernels::sign;
 
@@ -59,7 +60,7 @@ const TRIED: usize = 256;
 
 /// A shorter centre is not worth having: the longest row has at least length 1. Dividing by its squared length could also
 /// overflow.
-const SHORTEST_CENTRE: f64 = 1e-6;
+pub(super) const SHORTEST_CENTRE: f64 = 1e-6;
 
 /// The largest magnitude of a code.
 pub(crate) const LARGEST: f32 = 127.0;
@@ -103,74 +104,88 @@ impl Coder {
 #[derive(Debug, Default)]
 pub struct PerRow {
     /// One unit of the 8-bit code.
-    pub scale: Vec<f32>,
+    pub scale: Column<f32>,
     /// `(x - c)·c`.
-    pub offset: Vec<f32>,
+    pub offset: Column<f32>,
     /// See the module's head.
-    pub coarse_error: Vec<f32>,
+    pub coarse_error: Column<f32>,
     /// See the module's head.
-    pub fine_error: Vec<f32>,
+    pub fine_error: Column<f32>,
 }
 
 /// The codes of a segment's rows.
 #[derive(Debug)]
 pub struct Codes {
     /// Signs, then the upper halves of codes, then the lower ones.
-    lines: Lines,
-    /// How many of them are signs …
-    n_signs: usize,
-    /// … and how many half the code of one row takes.
-    steps: usize,
-    per_row: PerRow,
-    per_sign: PerSign,
-    centre: Vec<f32>,
-    centre_norm: f64,
-    radius: f64,
-    widest_error: f64,
-    largest_offset: f64,
-    exponent: i32,
+    pub(super) lines: Column<Line>,
+    pub(super) shape: Shape,
+    pub(super) per_row: PerRow,
+    pub(super) per_sign: PerSign,
+    pub(super) centre: Column<f32>,
+    pub(super) centre_norm: f64,
+    pub(super) radius: f64,
+    pub(super) widest_error: f64,
+    pub(super) largest_offset: f64,
+    pub(super) exponent: i32,
+}
+
+/// How the lines of codes are shared out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// So many are signs.
+    pub(super) n_signs: usize,
+    /// Half the code of one row takes so many.
+    pub(super) steps: usize,
+}
+
+impl Shape {
+    /// Of `n` rows of width `d`.
+    pub(super) fn new(n: usize, d: usize) -> Self {
+        Self { n_signs: sign::lines(n, d), steps: d.div_ceil(STEP) }
+    }
+
+    /// All lines of `n` rows.
+    pub(super) fn n_lines(self, n: usize) -> usize {
+        self.n_signs + 2 * n * self.steps
+    }
 }
 
 impl Codes {
     /// Of these rows; `None` where they are too few or too narrow.
     #[must_use]
     pub fn new(coder: &Coder, rows: &NormalRows, metric: Metric) -> Option<Self> {
-        let rotation = coder.rotation().filter(|_| rows.len() >= MIN_ROWS)?;
+        let rotation = coder.rotation().filter(|_| are_coded(rows.len(), rows.dim()))?;
         let exponent = match metric {
             Metric::Cosine => 0,
             Metric::Dot => largest_exponent(rows),
         };
-        let (n, d) = (rows.len(), rows.dim());
+        let n = rows.len();
         let centre = centre(coder.isa, rows, metric, exponent);
-        let centre_norm = norms(coder.isa, &centre).squares.sqrt();
-        let (n_signs, steps) = (sign::lines(n, d), d.div_ceil(STEP));
-        let mut codes = Self {
-            lines: Lines::zeroed(n_signs + 2 * n * steps),
-            n_signs,
-            steps,
-            per_row: PerRow::default(),
-            per_sign: PerSign::default(),
-            centre,
-            centre_norm,
-            radius: 0.0,
-            widest_error: 0.0,
-            largest_offset: 0.0,
-            exponent,
-        };
-        let mut encoder = Encoder {
-            isa: coder.isa,
-            rotation,
-            row: vec![0.0; d],
-            rounded: vec![0; d],
-            bytes: vec![0; steps * STEP],
-            factor: Vec::with_capacity(n),
-            spread: Vec::with_capacity(n),
-        };
+        let centre_norm = length_of(coder.isa, &centre);
+        let mut encoder = Encoder::new(coder.isa, rotation, &centre, centre_norm, n);
         for row in 0..n {
-            encoder.encode(&mut codes, rows, row, factor(rows, row, metric, exponent));
+            encoder.encode(rows, row, factor(rows, row, metric, exponent));
         }
-        codes.per_sign = PerSign::new(&codes.per_row.offset, &encoder.factor, &encoder.spread);
-        Some(codes)
+        let Encoder { lines, shape, scale, offset, coarse_error, fine_error, factor, spread, .. } = encoder;
+        let Encoder { radius, widest_error, largest_offset, .. } = encoder;
+        let per_sign = PerSign::new(&offset, &factor, &spread);
+        Some(Self {
+            lines: lines.into(),
+            shape,
+            per_row: PerRow {
+                scale: scale.into(),
+                offset: offset.into(),
+                coarse_error: coarse_error.into(),
+                fine_error: fine_error.into(),
+            },
+            per_sign,
+            centre: centre.into(),
+            centre_norm,
+            radius,
+            widest_error,
+            largest_offset,
+            exponent,
+        })
     }
 
     /// Asks for all that is needed to compare a row by its whole code.
@@ -198,15 +213,15 @@ impl Codes {
     /// The 8-bit codes, in two halves.
     #[must_use]
     pub fn planes(&self) -> Planes<'_> {
-        let planes = &self.lines[self.n_signs..];
+        let planes = &self.lines[self.shape.n_signs..];
         let (high, low) = planes.split_at(planes.len() / 2);
-        Planes { high, low, steps: self.steps }
+        Planes { high, low, steps: self.shape.steps }
     }
 
     /// The 1-bit codes, in groups of blocks.
     #[must_use]
     pub fn signs(&self) -> &[Line] {
-        &self.lines[..self.n_signs]
+        &self.lines[..self.shape.n_signs]
     }
 
     /// What stands beside each row's codes.
@@ -271,6 +286,16 @@ impl Codes {
     }
 }
 
+/// Whether `n` rows of width `d` have codes.
+pub(super) fn are_coded(n: usize, d: usize) -> bool {
+    n >= MIN_ROWS && (MIN_DIM..=MAX_DIM).contains(&d)
+}
+
+/// The length of a centre.
+pub(super) fn length_of(isa: Isa, centre: &[f32]) -> f64 {
+    norms(isa, centre).squares.sqrt()
+}
+
 /// Of all rows but those of zeros, so that in its units the longest row has at least length 1.
 fn largest_exponent(rows: &NormalRows) -> i32 {
     let exponents = rows.exponents().iter().zip(rows.norms());
@@ -306,85 +331,7 @@ fn centre(isa: Isa, rows: &NormalRows, metric: Metric, exponent: i32) -> Vec<f32
     };
     let tried = (0..n).step_by(n.div_ceil(TRIED));
     let gain: f64 = tried.map(|row| length(row, &none) - length(row, &mean)).sum();
-    if gain > 0.0 && norms(isa, &mean).squares.sqrt() >= SHORTEST_CENTRE { mean } else { none }
-}
-
-/// Working memory for one row at a time.
-struct Encoder<'a> {
-    isa: Isa,
-    rotation: &'a Rotation,
-    row: Vec<f32>,
-    rounded: Vec<i32>,
-    bytes: Vec<u8>,
-    /// Of all rows so far.
-    factor: Vec<f32>,
-    /// Of all rows so far.
-    spread: Vec<f32>,
-}
-
-impl Encoder<'_> {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "codes are -127 to 127, so 1 to 255 here"
-    )]
-    fn encode(&mut self, codes: &mut Codes, rows: &NormalRows, row: usize, factor: f64) {
-        let (isa, d) = (self.isa, self.row.len());
-        let (squares, offset) = centred(isa, rows.rows().row(row), factor, &codes.centre, &mut self.row);
-        let length = squares.sqrt();
-        self.rotation.apply(isa, &mut self.row);
-        let rotated = norms(isa, &self.row);
-
-        // Rows that are all centre have no scale; with any scale their code is zero.
-        let scale = (rotated.largest / LARGEST).max(f32::MIN_POSITIVE);
-        rounded(isa, &self.row, (LARGEST / rotated.largest).min(f32::MAX), &mut self.rounded);
-        let fine = squared_distance(isa, &self.row, scale.into(), &self.rounded);
-        for (byte, code) in self.bytes.iter_mut().zip(&mut self.rounded) {
-            *byte = (*code + 128) as u8;
-            // Twice what the upper four bits stand for.
-            *code = 2 * i32::from(*byte & 0xf0) - 241;
-        }
-        let coarse = squared_distance(isa, &self.row, f64::from(scale) / 2.0, &self.rounded);
-        self.pack(codes, row);
-
-        // What was rounded before the codes: the row itself, its rotation, and the stored form's factor.
-        let before = length * (self.rotation.error() + 2f64.powi(-22))
-            + 2f64.powi(-48) * (rows.norms()[row] * factor + codes.centre_norm);
-        let errors = [fine, coarse].map(|squares| rounded_up(squares.sqrt() + before));
-        let per_row = &mut codes.per_row;
-        per_row.scale.push(scale);
-        per_row.offset.push(offset as f32);
-        per_row.fine_error.push(errors[0]);
-        per_row.coarse_error.push(errors[1]);
-        let sign_factor = if rotated.sum > 0.0 { rotated.squares / rotated.sum } else { 0.0 };
-        let share =
-            if rotated.squares > 0.0 { rotated.sum * rotated.sum / rotated.squares } else { d as f64 };
-        let spread = sign_factor * ((d as f64 - share).max(0.0) / (d - 1) as f64).sqrt();
-        self.factor.push(sign_factor as f32);
-        self.spread.push(spread as f32);
-        codes.radius = codes.radius.max(length * (1.0 + 2f64.powi(-20)));
-        codes.largest_offset = codes.largest_offset.max(offset.abs());
-        codes.widest_error = codes.widest_error.max(errors[0].max(errors[1]).into());
-    }
-
-    /// Puts `bytes`, and the signs of `row`, where the kernels want them.
-    fn pack(&self, codes: &mut Codes, row: usize) {
-        let (signs, planes) = codes.lines.split_at_mut(codes.n_signs);
-        let (high, low) = planes.split_at_mut(planes.len() / 2);
-        pack(&self.bytes, &mut high[row * codes.steps..], &mut low[row * codes.steps..]);
-        sign::set_row(signs, row, self.row.len(), |j| self.row[j] >= 0.0);
-    }
-}
-
-/// Puts whole steps of 8-bit numbers into two planes, as [`nibble`](crate::kernels::nibble) wants them.
-pub(crate) fn pack(bytes: &[u8], highs: &mut [Line], lows: &mut [Line]) {
-    for ((bytes, high), low) in bytes.as_chunks::<STEP>().0.iter().zip(highs).zip(lows) {
-        for j in 0..LINE {
-            let (first, second) = (bytes[j], bytes[LINE + j]);
-            high.0[j] = first >> 4 | second & 0xf0;
-            low.0[j] = first & 15 | second << 4;
-        }
-    }
+    if gain > 0.0 && length_of(isa, &mean) >= SHORTEST_CENTRE { mean } else { none }
 }
 
 /// As float32, and no smaller; a millionth more covers the rounding of what was computed in float64.

@@ -7,8 +7,11 @@
 //!
 //! Beside each row stands the norm of `stored` in float64. A row of zeros has exponent 0 and norm 0.
 
+use std::ops::RangeInclusive;
+
 use crate::error::InputError;
 use crate::kernels::dot::dot64;
+use crate::kernels::memory::Column;
 use crate::kernels::quantise::largest;
 use crate::rows::Rows;
 
@@ -46,13 +49,52 @@ impl Metric {
     }
 }
 
+/// Exponents of float32 numbers.
+pub(super) const EXPONENTS: RangeInclusive<i16> = -149..=127;
+
 /// Rows in normal form.
 #[derive(Debug, Clone)]
 pub struct NormalRows {
+    pub(super) stored: Column<f32>,
+    pub(super) exponents: Column<i16>,
+    pub(super) norms: Column<f64>,
+    pub(super) d: usize,
+}
+
+/// Rows in normal form, while they are gathered.
+#[derive(Debug)]
+pub struct NormalBuilder {
     stored: Vec<f32>,
     exponents: Vec<i16>,
     norms: Vec<f64>,
     d: usize,
+}
+
+impl NormalBuilder {
+    /// No rows yet, and room for `n`.
+    #[must_use]
+    pub fn with_capacity(n: usize, d: usize) -> Self {
+        Self {
+            stored: Vec::with_capacity(n * d),
+            exponents: Vec::with_capacity(n),
+            norms: Vec::with_capacity(n),
+            d,
+        }
+    }
+
+    /// Takes over a row of `other`, which must be as wide.
+    pub fn push(&mut self, other: &NormalRows, row: usize) {
+        self.stored.extend_from_slice(other.rows().row(row));
+        self.exponents.push(other.exponents[row]);
+        self.norms.push(other.norms[row]);
+    }
+
+    /// The rows.
+    #[must_use]
+    pub fn finish(self) -> NormalRows {
+        let Self { stored, exponents, norms, d } = self;
+        NormalRows { stored: stored.into(), exponents: exponents.into(), norms: norms.into(), d }
+    }
 }
 
 impl NormalRows {
@@ -61,8 +103,16 @@ impl NormalRows {
     /// # Errors
     /// [`InputError::NotFinite`]; under cosine [`InputError::ZeroRow`]. Both name `argument` and the row.
     pub fn new(argument: &'static str, rows: Rows<'_, f32>, metric: Metric) -> Result<Self, InputError> {
+        Ok(Self::gather(argument, rows, metric)?.finish())
+    }
+
+    fn gather(
+        argument: &'static str,
+        rows: Rows<'_, f32>,
+        metric: Metric,
+    ) -> Result<NormalBuilder, InputError> {
         rows.check_finite(argument)?;
-        let mut segment = Self::with_capacity(rows.len(), rows.dim());
+        let mut segment = NormalBuilder::with_capacity(rows.len(), rows.dim());
         for (row, numbers) in rows.iter().enumerate() {
             let largest = largest(numbers);
             if largest == 0.0 && metric == Metric::Cosine {
@@ -86,14 +136,14 @@ impl NormalRows {
     /// # Errors
     /// As [`new`](Self::new), and [`InputError::Length`] or [`InputError::Range`] if `exponents` do not fit the rows.
     pub fn from_state(rows: Rows<'_, f32>, exponents: &[i64], metric: Metric) -> Result<Self, InputError> {
-        let mut segment = Self::new("rows", rows, metric)?;
+        let mut segment = Self::gather("rows", rows, metric)?;
         if exponents.len() != rows.len() {
             let (wanted, got) = (rows.len(), exponents.len());
             return Err(InputError::Length { argument: "exponents", partner: "rows", wanted, got });
         }
         for (kept, &exponent) in segment.exponents.iter_mut().zip(exponents) {
             let sum = i64::from(*kept).saturating_add(exponent);
-            *kept = i16::try_from(sum).ok().filter(|sum| (-149..=127).contains(sum)).ok_or_else(|| {
+            *kept = i16::try_from(sum).ok().filter(|sum| EXPONENTS.contains(sum)).ok_or_else(|| {
                 InputError::Range {
                     argument: "exponents",
                     wanted: "the exponents of float32 numbers (-149 to 127)",
@@ -101,18 +151,7 @@ impl NormalRows {
                 }
             })?;
         }
-        Ok(segment)
-    }
-
-    /// No rows yet, and room for `n`.
-    #[must_use]
-    pub fn with_capacity(n: usize, d: usize) -> Self {
-        Self {
-            stored: Vec::with_capacity(n * d),
-            exponents: Vec::with_capacity(n),
-            norms: Vec::with_capacity(n),
-            d,
-        }
+        Ok(segment.finish())
     }
 
     /// The same rows in pieces of at most `size`, in order; at least one piece.
@@ -124,20 +163,13 @@ impl NormalRows {
         let piece = |start: usize| {
             let end = self.len().min(start + size);
             Self {
-                stored: self.stored[start * self.d..end * self.d].to_vec(),
-                exponents: self.exponents[start..end].to_vec(),
-                norms: self.norms[start..end].to_vec(),
+                stored: self.stored[start * self.d..end * self.d].to_vec().into(),
+                exponents: self.exponents[start..end].to_vec().into(),
+                norms: self.norms[start..end].to_vec().into(),
                 d: self.d,
             }
         };
         (0..self.len()).step_by(size).map(piece).collect()
-    }
-
-    /// Takes over a row of `other`, which must be as wide.
-    pub fn push(&mut self, other: &Self, row: usize) {
-        self.stored.extend_from_slice(other.rows().row(row));
-        self.exponents.push(other.exponents[row]);
-        self.norms.push(other.norms[row]);
     }
 
     /// Number of rows.

@@ -1,14 +1,15 @@
 //! What stands beside each row's signs: a few numbers, counted in steps.
 
 use crate::kernels::limits::shape;
+use crate::kernels::memory::Column;
 
 /// Numbers for each row of signs, in few bits, since they are read with every row: how many steps from the middle.
 #[derive(Debug, Default)]
 pub struct PerSign {
     /// `(x - c)·c`.
-    pub offset: Vec<i16>,
+    pub offset: Column<i16>,
     /// See [`shape`].
-    pub shape: Vec<i16>,
+    pub shape: Column<i16>,
     /// What an offset counts.
     pub offset_steps: Steps,
     /// See the head of [`codes`](super::codes).
@@ -20,9 +21,8 @@ pub struct PerSign {
 impl PerSign {
     #[allow(clippy::cast_possible_truncation, reason = "counts are in the range of their integers")]
     pub(super) fn new(offset: &[f32], factor: &[f32], spread: &[f32]) -> Self {
-        let offset_steps = Steps::new(offset, i16::MIN.into(), i16::MAX.into());
-        let [factor_steps, spread_steps] =
-            [factor, spread].map(|numbers| Steps::new(numbers, i8::MIN.into(), i8::MAX.into()));
+        let offset_steps = Steps::new(offset, OFFSETS);
+        let [factor_steps, spread_steps] = [factor, spread].map(|numbers| Steps::new(numbers, SHAPES));
         let shapes = factor.iter().zip(spread).map(|(&factor, &spread)| {
             let factor = factor_steps.count(factor, f64::round) as i8;
             shape(factor, spread_steps.count(spread, f64::ceil) as i8)
@@ -41,16 +41,23 @@ pub struct Steps {
     /// One step.
     pub step: f64,
     /// The least count and the largest.
-    range: [f64; 2],
+    pub(super) range: [f64; 2],
 }
 
+/// The range of an offset's count …
+pub(super) const OFFSETS: [f64; 2] = [i16::MIN as f64, i16::MAX as f64];
+
+/// … and of those in a shape.
+pub(super) const SHAPES: [f64; 2] = [i8::MIN as f64, i8::MAX as f64];
+
 impl Steps {
-    /// The least of the numbers is `least` steps, the largest `most`.
-    fn new(numbers: &[f32], least: f64, most: f64) -> Self {
+    /// The least of the numbers is the least of the range, the largest the largest.
+    fn new(numbers: &[f32], range: [f64; 2]) -> Self {
+        let [least, most] = range;
         let smallest = f64::from(numbers.iter().copied().fold(f32::INFINITY, f32::min));
         let largest = f64::from(numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         let step = (largest - smallest) / (most - least);
-        Self { middle: smallest - least * step, step, range: [least, most] }
+        Self { middle: smallest - least * step, step, range }
     }
 
     /// `round` gives a whole number of steps for a fraction of them.

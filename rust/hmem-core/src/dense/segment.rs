@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::codes::{Coder, Codes};
-use super::normal::{Metric, NormalRows};
+use super::normal::{Metric, NormalBuilder, NormalRows};
 use crate::error::InputError;
 use crate::kernels::isa::Isa;
 use crate::kernels::rotation::Rotation;
@@ -13,10 +13,10 @@ use crate::segment::{Live, Segment};
 /// Immutable rows.
 #[derive(Debug)]
 pub struct DenseSegment {
-    rows: NormalRows,
-    codes: Option<Codes>,
-    metric: Metric,
-    coder: Arc<Coder>,
+    pub(super) rows: NormalRows,
+    pub(super) codes: Option<Codes>,
+    pub(super) metric: Metric,
+    pub(super) coder: Arc<Coder>,
 }
 
 impl DenseSegment {
@@ -71,10 +71,10 @@ impl Segment for DenseSegment {
     fn merge(parts: &[Live<'_, Self>]) -> Self {
         let first = parts.first().map(|part| part.segment).expect("segments to merge");
         let n = parts.iter().map(|part| part.rows.count()).sum();
-        let mut merged = NormalRows::with_capacity(n, first.rows.dim());
+        let mut merged = NormalBuilder::with_capacity(n, first.rows.dim());
         for part in parts {
             part.rows.iter().for_each(|row| merged.push(&part.segment.rows, row));
         }
-        Self::of(&first.coder, merged, first.metric)
+        Self::of(&first.coder, merged.finish(), first.metric)
     }
 }

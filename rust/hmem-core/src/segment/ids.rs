@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering;
 
+use crate::kernels::memory::Column;
+
 /// Ids of a segment's rows: each once, none negative.
 #[derive(Debug)]
 pub(super) struct Ids {
-    by_row: Vec<i64>,
+    by_row: Column<i64>,
     smallest: i64,
     /// Below `smallest` where there are no rows.
     largest: i64,
@@ -24,7 +26,7 @@ enum Order {
 }
 
 impl Ids {
-    pub(super) fn new(by_row: Vec<i64>) -> Self {
+    pub(super) fn new(by_row: Column<i64>) -> Self {
         let order = if by_row.is_sorted() {
             // From the first to the last; the ids are distinct, so no more than there are means that none is missing.
             let span = by_row.first().zip(by_row.last()).map_or(0, |(first, last)| last.abs_diff(*first) + 1);
@@ -40,6 +42,16 @@ impl Ids {
             (ids.smallest, ids.largest) = (ids.at(0), ids.at(last));
         }
         ids
+    }
+
+    /// `None` if one stands twice, or is negative.
+    pub(super) fn checked(by_row: Column<i64>) -> Option<Self> {
+        if by_row.iter().any(|&id| id < 0) {
+            return None;
+        }
+        let ids = Self::new(by_row);
+        let ascend = |i: usize| ids.at(i - 1) < ids.at(i);
+        (1..ids.by_row.len()).all(ascend).then_some(ids)
     }
 
     /// The id of each row.
@@ -167,7 +179,7 @@ mod tests {
             others in prop::collection::vec(prop_oneof![-5i64..120, any::<i64>()], 0..80),
             picks in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
         ) {
-            let ids = Ids::new(by_row.clone());
+            let ids = Ids::checked(by_row.clone().into()).unwrap();
             let defined = |id: i64| by_row.iter().position(|&known| known == id);
             let picked = picks.iter().filter(|_| !by_row.is_empty()).map(|pick| by_row[pick.index(by_row.len())]);
             let mut sought: Vec<i64> = others.into_iter().chain(picked).collect();
@@ -179,6 +191,22 @@ mod tests {
             ids.meet(&sought, |row| found.push(row));
             prop_assert_eq!(found, sought.iter().filter_map(|&id| defined(id)).collect::<Vec<_>>());
             prop_assert_eq!(ids.is_run(), by_row.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1])));
+        }
+
+        #[test]
+        fn ids_that_stand_twice_or_are_negative_are_found(
+            by_row in ids(),
+            picks: [prop::sample::Index; 2],
+            negative in prop_oneof![i64::MIN..0, Just(i64::MIN)],
+        ) {
+            if !by_row.is_empty() {
+                let [from, to] = picks.map(|pick| pick.index(by_row.len()));
+                for wrong in [negative, by_row[from]] {
+                    let mut by_row = by_row.clone();
+                    by_row[to] = wrong;
+                    prop_assert_eq!(Ids::checked(by_row.into()).is_none(), wrong < 0 || from != to);
+                }
+            }
         }
 
         #[test]

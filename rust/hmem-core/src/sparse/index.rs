@@ -5,6 +5,7 @@ use super::rank::answer;
 use super::rows::SparseRows;
 use crate::dense::Neighbours;
 use crate::error::{AddError, IdError, InputError};
+use crate::kernels::memory::Column;
 use crate::segment::{Allowed, Segments};
 
 /// Weighted units of each row; the score is the sum of the products of shared weights.
@@ -13,7 +14,7 @@ use crate::segment::{Allowed, Segments};
 /// alone.
 #[derive(Debug, Default)]
 pub struct SparseIndex {
-    segments: Segments<Postings<u32>>,
+    segments: Segments<Postings<Column<u32>>>,
 }
 
 impl SparseIndex {

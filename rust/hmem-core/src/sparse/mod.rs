@@ -6,9 +6,12 @@ mod index;
 mod postings;
 mod rank;
 mod rows;
+mod stored;
 mod text_index;
+mod units;
 pub mod words;
 
 pub use index::SparseIndex;
 pub use rows::SparseRows;
+pub(crate) use rows::check_offsets;
 pub use text_index::TextIndex;

@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use super::units::Units;
+use crate::kernels::memory::Column;
 use crate::segment::{Live, Segment};
 
 /// Marks a row that a merge leaves out.
@@ -12,22 +14,18 @@ const DROPPED: u32 = u32::MAX;
 /// For each unit, ascending, its rows, ascending, and their weights. Units are numbers or words.
 #[derive(Debug)]
 pub(crate) struct Postings<U> {
-    n_rows: usize,
-    units: Box<[U]>,
+    pub(super) n_rows: usize,
+    pub(super) units: U,
     /// Unit `i` owns entries `offsets[i]..offsets[i + 1]`.
-    offsets: Box<[usize]>,
-    rows: Box<[u32]>,
-    weights: Box<[f32]>,
+    pub(super) offsets: Column<usize>,
+    pub(super) rows: Column<u32>,
+    pub(super) weights: Column<f32>,
 }
 
-impl<U: Ord> Postings<U> {
+impl<U: Units> Postings<U> {
     /// Rows and weights of a unit.
-    pub(crate) fn find<Q: Ord + ?Sized>(&self, unit: &Q) -> Option<Entries<'_>>
-    where
-        U: Borrow<Q>,
-    {
-        let at = self.units.binary_search_by(|known| known.borrow().cmp(unit)).ok()?;
-        Some(self.entries(at))
+    pub(crate) fn find(&self, unit: &U::Unit) -> Option<Entries<'_>> {
+        self.units.place_of(unit).map(|at| self.entries(at))
     }
 
     fn entries(&self, at: usize) -> Entries<'_> {
@@ -65,11 +63,12 @@ impl<'a> Entries<'a> {
 #[derive(Debug)]
 pub(crate) struct PostingsBuilder<U> {
     n_rows: usize,
+    /// The units so far, and numbers for them in the order in which they came.
     numbers: HashMap<U, u32>,
     entries: Vec<(u32, u32, f32)>,
 }
 
-impl<U: Ord + Hash> PostingsBuilder<U> {
+impl<O: Ord + Hash> PostingsBuilder<O> {
     pub(crate) fn new() -> Self {
         Self { n_rows: 0, numbers: HashMap::new(), entries: Vec::new() }
     }
@@ -77,8 +76,8 @@ impl<U: Ord + Hash> PostingsBuilder<U> {
     /// Adds a row; no unit may stand in it twice.
     pub(crate) fn push<'q, Q>(&mut self, row: impl Iterator<Item = (&'q Q, f32)>)
     where
-        U: Borrow<Q> + From<Q::Owned>,
-        Q: Hash + Eq + ToOwned + ?Sized + 'q,
+        O: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = O> + ?Sized + 'q,
     {
         let row_number = u32::try_from(self.n_rows).expect("rows fit u32");
         for (unit, weight) in row {
@@ -87,7 +86,7 @@ impl<U: Ord + Hash> PostingsBuilder<U> {
                 None => {
                     // Fewer units than entries, which fill memory long before 2^32 of them.
                     let number = u32::try_from(self.numbers.len()).expect("units fit u32");
-                    self.numbers.insert(unit.to_owned().into(), number);
+                    self.numbers.insert(unit.to_owned(), number);
                     number
                 }
             };
@@ -96,7 +95,11 @@ impl<U: Ord + Hash> PostingsBuilder<U> {
         self.n_rows += 1;
     }
 
-    pub(crate) fn finish(self) -> Postings<U> {
+    pub(crate) fn finish<U>(self) -> Postings<U>
+    where
+        U: Units,
+        O: Borrow<U::Unit>,
+    {
         let mut units: Vec<_> = self.numbers.into_iter().collect();
         units.sort_unstable();
         let mut rank = vec![0_u32; units.len()];
@@ -118,7 +121,7 @@ impl<U: Ord + Hash> PostingsBuilder<U> {
         }
         Postings {
             n_rows: self.n_rows,
-            units: units.into_iter().map(|(unit, _)| unit).collect(),
+            units: U::gather(units.iter().map(|(unit, _)| unit.borrow())),
             offsets: offsets.into(),
             rows: entries.iter().map(|&(_, row, _)| row).collect(),
             weights: entries.iter().map(|&(_, _, weight)| weight).collect(),
@@ -126,38 +129,19 @@ impl<U: Ord + Hash> PostingsBuilder<U> {
     }
 }
 
-/// What a unit takes beyond its own size.
-pub(crate) trait UnitBytes {
-    /// Bytes behind a pointer.
-    fn heap_bytes(&self) -> usize;
-}
-
-impl UnitBytes for u32 {
-    fn heap_bytes(&self) -> usize {
-        0
-    }
-}
-
-impl UnitBytes for Box<str> {
-    fn heap_bytes(&self) -> usize {
-        self.len()
-    }
-}
-
-impl<U: Ord + Clone + UnitBytes> Segment for Postings<U> {
+impl<U: Units> Segment for Postings<U> {
     fn n_rows(&self) -> usize {
         self.n_rows
     }
 
     fn nbytes(&self) -> usize {
-        size_of_val(&*self.units)
-            + self.units.iter().map(UnitBytes::heap_bytes).sum::<usize>()
+        self.units.nbytes()
             + size_of_val(&*self.offsets)
             + size_of_val(&*self.rows)
             + size_of_val(&*self.weights)
     }
 
-    fn merge(parts: &[Live<'_, Self>]) -> Self {
+    fn merge<'a>(parts: &[Live<'a, Self>]) -> Self {
         let mut n_rows = 0_u32;
         let renumbered: Vec<Vec<u32>> = parts
             .iter()
@@ -170,11 +154,11 @@ impl<U: Ord + Clone + UnitBytes> Segment for Postings<U> {
                 numbers
             })
             .collect();
-        let mut from: Vec<(&U, usize, usize)> = parts
-            .iter()
-            .enumerate()
-            .flat_map(|(p, part)| part.segment.units.iter().enumerate().map(move |(at, unit)| (unit, p, at)))
-            .collect();
+        let units_of = |(p, part): (usize, &Live<'a, Self>)| {
+            let units = &part.segment.units;
+            (0..units.len()).map(move |at| (units.get(at), p, at))
+        };
+        let mut from: Vec<(&U::Unit, usize, usize)> = parts.iter().enumerate().flat_map(units_of).collect();
         // The parts' units ascend, so a stable sort merges runs; it keeps the parts of a unit in order.
         from.sort_by_key(|&(unit, _, _)| unit);
 
@@ -191,13 +175,13 @@ impl<U: Ord + Clone + UnitBytes> Segment for Postings<U> {
                 }
             }
             if offsets.last() != Some(&rows.len()) {
-                units.push(same[0].0.clone());
+                units.push(same[0].0);
                 offsets.push(rows.len());
             }
         }
         Self {
             n_rows: n_rows as usize,
-            units: units.into(),
+            units: U::gather(units.into_iter()),
             offsets: offsets.into(),
             rows: rows.into(),
             weights: weights.into(),
@@ -214,7 +198,7 @@ mod tests {
 
     type Row = BTreeMap<u32, i8>;
 
-    fn postings(rows: &[Row]) -> Postings<u32> {
+    fn postings(rows: &[Row]) -> Postings<Column<u32>> {
         let mut builder = PostingsBuilder::new();
         for row in rows {
             builder.push(row.iter().map(|(unit, &weight)| (unit, f32::from(weight))));
@@ -222,7 +206,7 @@ mod tests {
         builder.finish()
     }
 
-    fn contents(postings: &Postings<u32>) -> (usize, BTreeMap<u32, Vec<(u32, f32)>>) {
+    fn contents(postings: &Postings<Column<u32>>) -> (usize, BTreeMap<u32, Vec<(u32, f32)>>) {
         let lists = postings.units.iter().map(|&unit| (unit, postings.find(&unit).unwrap().iter().collect()));
         (postings.n_rows, lists.collect())
     }

@@ -1,40 +1,42 @@
 //! The words of rows, as a segment.
 
 use super::postings::{Entries, Postings, PostingsBuilder};
+use super::units::Dictionary;
+use crate::kernels::memory::Column;
 use crate::segment::{Live, Segment};
 use crate::text::Analyzer;
 
 /// How often each word stands in each row, and how many words a row has.
 #[derive(Debug)]
 pub struct Words {
-    counts: Postings<Box<str>>,
-    lengths: Box<[u32]>,
+    pub(super) counts: Postings<Dictionary>,
+    pub(super) lengths: Column<u32>,
     total: u64,
 }
 
 impl Words {
     /// One row for each of `texts`.
     pub fn new<'t>(analyzer: &Analyzer, texts: impl Iterator<Item = &'t str>) -> Self {
-        let mut builder = PostingsBuilder::new();
+        let mut builder = PostingsBuilder::<Vec<u8>>::new();
         let mut lengths = Vec::new();
         for text in texts {
             let mut terms = analyzer.analyze(text);
             // A text of 2^32 words would fill a hundred gigabytes.
             lengths.push(u32::try_from(terms.len()).expect("words of a text fit u32"));
             terms.sort_unstable();
-            builder.push(terms.chunk_by(|a, b| a == b).map(|same| (same[0].as_str(), same.len() as f32)));
+            builder.push(terms.chunk_by(|a, b| a == b).map(|same| (same[0].as_bytes(), same.len() as f32)));
         }
-        Self::from_parts(builder.finish(), lengths)
+        Self::from_parts(builder.finish(), lengths.into())
     }
 
-    fn from_parts(counts: Postings<Box<str>>, lengths: Vec<u32>) -> Self {
+    pub(super) fn from_parts(counts: Postings<Dictionary>, lengths: Column<u32>) -> Self {
         let total = lengths.iter().map(|&length| u64::from(length)).sum();
-        Self { counts, lengths: lengths.into(), total }
+        Self { counts, lengths, total }
     }
 
     /// The rows in which `word` stands, and how often.
     pub(super) fn find(&self, word: &str) -> Option<Entries<'_>> {
-        self.counts.find(word)
+        self.counts.find(word.as_bytes())
     }
 
     /// Words of a row.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::candidates::{Candidates, Cosines, Question};
-use super::segment::TraceSegment;
+use super::segment::{Memories, TraceSegment};
 use crate::attractor::{check_beta, group_bounds};
 use crate::dense::index::check_dim;
 use crate::dense::{Coder, DenseSegment, Metric, NormalRows};
 use crate::error::{AddError, IdError, InputError};
 use crate::kernels::isa::Isa;
 use crate::rows::Rows;
-use crate::segment::{Allowed, Live, Segments, View};
+use crate::segment::{Allowed, Live, Part, Segments, View};
 use crate::sparse::bm25::Bm25;
 use crate::sparse::words::Words;
 use crate::text::Analyzer;
@@ -42,7 +42,7 @@ pub struct OfKeys<T> {
 pub struct TraceIndex {
     segments: Segments<TraceSegment>,
     beta: f64,
-    analyzer: Analyzer,
+    analyzer: Arc<Analyzer>,
     bm25: Bm25,
     coder: Arc<Coder>,
 }
@@ -56,7 +56,28 @@ impl TraceIndex {
         check_dim(dim)?;
         check_beta(beta)?;
         let coder = Arc::new(Coder::new(isa, dim));
-        Ok(Self { segments: Segments::default(), beta, analyzer, bm25, coder })
+        Ok(Self { segments: Segments::default(), beta, analyzer: Arc::new(analyzer), bm25, coder })
+    }
+
+    /// An index as this one, of parts that were read. `None` if a memory is live in two of them.
+    pub(crate) fn read(&self, parts: Vec<Part<TraceSegment>>, next_id: i64) -> Option<Self> {
+        Some(self.with(Segments::read(parts, next_id)?))
+    }
+
+    /// Another index with the same memories; see [`Segments::copy`].
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        self.with(self.segments.copy())
+    }
+
+    fn with(&self, segments: Segments<TraceSegment>) -> Self {
+        let (analyzer, coder) = (Arc::clone(&self.analyzer), Arc::clone(&self.coder));
+        Self { segments, beta: self.beta, analyzer, bm25: self.bm25, coder }
+    }
+
+    /// Rewrites what has removed memories in it; see [`Segments::compact`].
+    pub fn compact(&self) {
+        self.segments.compact();
     }
 
     /// Puts memories in, replacing those that have one of the ids. Memory `i` has the keys
@@ -91,7 +112,9 @@ impl TraceIndex {
         }
         let keys = DenseSegment::new(&self.coder, "vectors", vectors, Metric::Cosine)?;
         let words = Words::new(&self.analyzer, texts.iter().map(String::as_str));
-        let segment = TraceSegment::new(keys, key_ids.to_vec(), offsets, words, ids.to_vec());
+        let memories =
+            Memories { key_ids: key_ids.to_vec().into(), offsets: offsets.into(), ids: ids.to_vec().into() };
+        let segment = TraceSegment::new(keys, memories, words);
         self.segments.add(segment, Some(ids), true)?;
         Ok(())
     }
@@ -190,6 +213,16 @@ impl TraceIndex {
     #[must_use]
     pub fn view(&self) -> Arc<View<TraceSegment>> {
         self.segments.view()
+    }
+
+    /// That, and the smallest id that was never given.
+    pub(crate) fn view_and_next_id(&self) -> (Arc<View<TraceSegment>>, i64) {
+        self.segments.view_and_next_id()
+    }
+
+    /// How keys become codes.
+    pub(crate) fn coder(&self) -> &Arc<Coder> {
+        &self.coder
     }
 
     /// Width of the keys.
@@ -372,7 +405,7 @@ mod tests {
                 put_wide(&fresh, &held);
                 memories.chunks(at_once).for_each(|some| put_wide(&edited, some));
                 edited.remove(&gone).unwrap();
-                let coded = |part: &crate::segment::Part<TraceSegment>| part.segment().keys().codes().is_some();
+                let coded = |part: &Part<TraceSegment>| part.segment().keys().codes().is_some();
                 prop_assert!(fresh.view().parts().iter().chain(edited.view().parts()).any(coded));
                 for index in [fresh, edited] {
                     let cue = index.cue(&cue).unwrap();

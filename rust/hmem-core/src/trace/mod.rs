@@ -1,6 +1,6 @@
 //! Memories under many dense keys and the words of their window.
 //!
-//! Reading order: [`segment`] (how memories are kept), [`candidates`] (which of them may answer a cue), [`index`] (what
+//! Reading order: [`segment`] and `stored` (how memories are kept, and how a file has them), [`candidates`] (which of them may answer a cue), [`index`] (what
 //! users hold).
 
 pub mod candidates;
@@ -12,6 +12,7 @@ mod pool;
 mod sample;
 pub mod segment;
 mod sieved;
+mod stored;
 mod sweep;
 
 pub use candidates::Candidates;

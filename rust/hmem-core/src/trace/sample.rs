@@ -10,37 +10,45 @@ use std::ops::Range;
 
 use crate::dense::NormalRows;
 use crate::dense::aim::steps;
-use crate::dense::codes::{LARGEST, MIN_DIM, pack};
+use crate::dense::codes::{LARGEST, MIN_DIM};
+use crate::dense::encoder::pack;
 use crate::dense::query::Query;
 use crate::kernels::dot::dot_rows;
 use crate::kernels::isa::Isa;
 use crate::kernels::line::Line;
+use crate::kernels::memory::Column;
 use crate::kernels::nibble::{MAX_WIDTH, Planes, STEP, Step, dot_codes};
 use crate::kernels::quantise::{norms, rounded};
 
 /// Copies of the keys of some memories.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Copies {
-    high: Vec<Line>,
-    low: Vec<Line>,
+    pub(super) high: Column<Line>,
+    pub(super) low: Column<Line>,
     /// One unit of each key's code, over the key's length.
-    units: Vec<f64>,
+    pub(super) units: Column<f64>,
     /// Memory `i` of the sample owns copies `offsets[i]..offsets[i + 1]`.
-    offsets: Vec<usize>,
+    pub(super) offsets: Vec<usize>,
+}
+
+/// Whether keys of this width have copies, and the lines that half of one takes.
+pub(super) fn copied_steps(dim: usize) -> Option<usize> {
+    (MIN_DIM..=MAX_WIDTH).contains(&dim).then(|| dim.div_ceil(STEP))
 }
 
 impl Copies {
     /// Of the keys of each memory; of none at all where keys are compared otherwise.
     pub(super) fn new(isa: Isa, rows: &NormalRows, memories: impl Iterator<Item = Range<usize>>) -> Self {
-        let mut copies = Self { offsets: vec![0], ..Self::default() };
-        if (MIN_DIM..=MAX_WIDTH).contains(&rows.dim()) {
-            let mut encoder = Encoder::new(isa, rows.dim());
+        let mut offsets = vec![0];
+        let mut encoder = Encoder::new(isa, rows.dim());
+        if copied_steps(rows.dim()).is_some() {
             for keys in memories {
-                keys.for_each(|key| encoder.encode(&mut copies, rows, key));
-                copies.offsets.push(copies.units.len());
+                keys.for_each(|key| encoder.encode(rows, key));
+                offsets.push(encoder.units.len());
             }
         }
-        copies
+        let Encoder { high, low, units, .. } = encoder;
+        Self { high: high.into(), low: low.into(), units: units.into(), offsets }
     }
 
     pub(super) fn nbytes(&self) -> usize {
@@ -55,24 +63,28 @@ struct Encoder {
     isa: Isa,
     rounded: Vec<i32>,
     bytes: Vec<u8>,
+    high: Vec<Line>,
+    low: Vec<Line>,
+    units: Vec<f64>,
 }
 
 impl Encoder {
     fn new(isa: Isa, dim: usize) -> Self {
-        Self { isa, rounded: vec![0; dim], bytes: vec![0; dim.div_ceil(STEP) * STEP] }
+        let (rounded, bytes) = (vec![0; dim], vec![0; dim.div_ceil(STEP) * STEP]);
+        Self { isa, rounded, bytes, high: Vec::new(), low: Vec::new(), units: Vec::new() }
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 255")]
-    fn encode(&mut self, copies: &mut Copies, rows: &NormalRows, key: usize) {
+    fn encode(&mut self, rows: &NormalRows, key: usize) {
         let row = rows.rows().row(key);
         let largest = norms(self.isa, row).largest;
         rounded(self.isa, row, LARGEST / largest, &mut self.rounded);
         self.bytes.iter_mut().zip(&self.rounded).for_each(|(byte, code)| *byte = (code + 128) as u8);
-        let from = copies.high.len();
-        copies.high.resize(from + self.bytes.len() / STEP, Line::ZERO);
-        copies.low.resize(from + self.bytes.len() / STEP, Line::ZERO);
-        pack(&self.bytes, &mut copies.high[from..], &mut copies.low[from..]);
-        copies.units.push(f64::from(largest / LARGEST) / rows.norms()[key]);
+        let from = self.high.len();
+        self.high.resize(from + self.bytes.len() / STEP, Line::ZERO);
+        self.low.resize(from + self.bytes.len() / STEP, Line::ZERO);
+        pack(&self.bytes, &mut self.high[from..], &mut self.low[from..]);
+        self.units.push(f64::from(largest / LARGEST) / rows.norms()[key]);
     }
 }
 
@@ -128,7 +140,7 @@ impl<'a> Comparison<'a> {
             copied.iter().flat_map(|&at| copies.offsets[at]..copies.offsets[at + 1]),
             &mut cosines,
         );
-        if (MIN_DIM..=MAX_WIDTH).contains(&rows.dim()) {
+        if copied_steps(rows.dim()).is_some() {
             let copies = Copies::new(self.isa, rows, others.iter().map(keys));
             self.of_copies(&copies, 0..copies.units.len(), &mut cosines);
         } else {

@@ -6,6 +6,7 @@ use super::moments::SAMPLE;
 use super::sample::Copies;
 use crate::bitmap::Bitmap;
 use crate::dense::DenseSegment;
+use crate::kernels::memory::Column;
 use crate::kernels::random::Random;
 use crate::kernels::sign::BLOCK;
 use crate::segment::{Live, Segment};
@@ -16,9 +17,9 @@ use crate::sparse::words::Words;
 pub struct TraceSegment {
     /// The keys of all memories, one after the other.
     keys: DenseSegment,
-    key_ids: Vec<i64>,
+    key_ids: Column<i64>,
     /// Memory `i` owns keys `offsets[i]..offsets[i + 1]`.
-    offsets: Vec<usize>,
+    offsets: Column<usize>,
     /// Which memory a key belongs to.
     owners: Vec<u32>,
     /// For each key no less than `ln(keys)` of its memory, by a millionth or less.
@@ -27,17 +28,33 @@ pub struct TraceSegment {
     most_logs: Vec<f32>,
     most_keys: usize,
     words: Words,
-    ids: Vec<i64>,
+    ids: Column<i64>,
     /// Memories that have keys, by ascending [`sample_order`] of their ids.
-    sample: Vec<u32>,
+    sample: Column<u32>,
     /// Their places in that order.
     sample_orders: Vec<u64>,
     /// Of the keys of the first of them.
     copies: Copies,
 }
 
+/// Which memories a segment has, and which keys they have.
+#[derive(Debug)]
+pub(super) struct Memories {
+    pub(super) key_ids: Column<i64>,
+    pub(super) offsets: Column<usize>,
+    pub(super) ids: Column<i64>,
+}
+
+/// The memories of a segment that have keys, as a sample wants them.
+#[derive(Debug)]
+pub(super) struct Sample {
+    pub(super) rows: Column<u32>,
+    pub(super) orders: Vec<u64>,
+    pub(super) copies: Copies,
+}
+
 /// Memories of a segment that are ready to be in a sample: some of them may die, but never more than half of a segment.
-const COPIED: usize = 2 * SAMPLE;
+pub(super) const COPIED: usize = 2 * SAMPLE;
 
 /// Where a memory stands in the order in which samples are taken: splitmix64 of its id. No two ids share a place.
 pub(super) fn sample_order(id: i64) -> u64 {
@@ -53,13 +70,8 @@ fn log_rounded_up(count: usize) -> f32 {
 impl TraceSegment {
     /// # Panics
     /// If the parts do not fit together.
-    pub(super) fn new(
-        keys: DenseSegment,
-        key_ids: Vec<i64>,
-        offsets: Vec<usize>,
-        words: Words,
-        ids: Vec<i64>,
-    ) -> Self {
+    pub(super) fn new(keys: DenseSegment, memories: Memories, words: Words) -> Self {
+        let Memories { key_ids, offsets, ids } = &memories;
         assert_eq!(keys.n_rows(), key_ids.len(), "one id a key");
         assert_eq!(offsets.last(), Some(&key_ids.len()), "offsets cut the keys");
         assert_eq!((offsets.len(), words.n_rows()), (ids.len() + 1, ids.len()), "one row a memory");
@@ -69,6 +81,15 @@ impl TraceSegment {
             (0..n).filter(has_keys).map(|row| (sample_order(ids[row as usize]), row)).collect();
         orders.sort_unstable();
         let (sample_orders, sample): (Vec<u64>, Vec<u32>) = orders.into_iter().unzip();
+        let copied = sample.iter().take(COPIED).map(|&row| offsets[row as usize]..offsets[row as usize + 1]);
+        let copies = Copies::new(keys.isa(), keys.rows(), copied);
+        Self::of(keys, memories, words, Sample { rows: sample.into(), orders: sample_orders, copies })
+    }
+
+    /// The rest follows from these, which fit together.
+    pub(super) fn of(keys: DenseSegment, memories: Memories, words: Words, sample: Sample) -> Self {
+        let Memories { key_ids, offsets, ids } = memories;
+        let n = u32::try_from(ids.len()).expect("rows fit u32");
         let (mut owners, mut log_counts) =
             (Vec::with_capacity(key_ids.len()), Vec::with_capacity(key_ids.len()));
         let mut most_keys = 0;
@@ -80,8 +101,7 @@ impl TraceSegment {
         }
         let most_logs =
             log_counts.chunks(BLOCK).map(|logs| logs.iter().copied().fold(0.0, f32::max)).collect();
-        let copied = sample.iter().take(COPIED).map(|&row| offsets[row as usize]..offsets[row as usize + 1]);
-        let copies = Copies::new(keys.isa(), keys.rows(), copied);
+        let Sample { rows: sample, orders: sample_orders, copies } = sample;
         Self {
             copies,
             keys,
@@ -98,11 +118,22 @@ impl TraceSegment {
         }
     }
 
-    pub(super) fn keys(&self) -> &DenseSegment {
+    pub(crate) fn keys(&self) -> &DenseSegment {
         &self.keys
     }
 
-    pub(super) fn key_ids(&self) -> &[i64] {
+    /// Ids of the memories.
+    pub(crate) fn ids(&self) -> &Column<i64> {
+        &self.ids
+    }
+
+    /// Where the keys of each memory begin, and where those of the last one end.
+    pub(super) fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// Ids of the keys.
+    pub(crate) fn key_ids(&self) -> &[i64] {
         &self.key_ids
     }
 
@@ -132,7 +163,7 @@ impl TraceSegment {
     }
 
     /// The keys of some memories.
-    pub(super) fn keys_of_all(&self, rows: &Bitmap) -> Bitmap {
+    pub(crate) fn keys_of_all(&self, rows: &Bitmap) -> Bitmap {
         if rows.is_all() {
             return Bitmap::all(self.key_ids.len());
         }
@@ -199,6 +230,7 @@ impl Segment for TraceSegment {
             .collect();
         let words: Vec<_> =
             parts.iter().map(|part| Live { segment: &part.segment.words, rows: part.rows }).collect();
-        Self::new(DenseSegment::merge(&keys), key_ids, offsets, Words::merge(&words), ids)
+        let memories = Memories { key_ids: key_ids.into(), offsets: offsets.into(), ids: ids.into() };
+        Self::new(DenseSegment::merge(&keys), memories, Words::merge(&words))
     }
 }

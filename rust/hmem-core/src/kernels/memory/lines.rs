@@ -10,7 +10,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::slice;
 
-use super::line::Line;
+use crate::kernels::line::Line;
 
 /// Bytes of a huge page, where these can be asked for. Less memory than one is left as it comes.
 const HUGE: usize = if cfg!(all(target_os = "linux", not(miri))) { 2 << 20 } else { usize::MAX };
