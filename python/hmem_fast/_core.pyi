@@ -23,6 +23,7 @@ __all__ = [
     "cpu_features",
     "energy",
     "isa",
+    "row_checksum",
     "settle",
 ]
 
@@ -57,6 +58,7 @@ class DenseIndex:
     def from_state(cls, state: dict[str, Any]) -> Self: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
+def row_checksum(*fields: str | bytes | float | None) -> int: ...
 def analyze(text: str, analyzer: str = "english", stop_words: Iterable[str] | None = None) -> list[str]: ...
 
 @final

@@ -19,6 +19,7 @@ from hmem_fast._core import (
     cpu_features,
     energy,
     isa,
+    row_checksum,
     settle,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "cpu_features",
     "energy",
     "isa",
+    "row_checksum",
     "settle",
 ]

@@ -6,6 +6,7 @@
 
 pub mod attractor;
 pub mod bitmap;
+pub mod checksum;
 pub mod dense;
 pub mod error;
 pub mod kernels;

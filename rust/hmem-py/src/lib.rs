@@ -6,6 +6,7 @@
 
 mod answer;
 mod attractor;
+mod checksum;
 mod convert;
 mod convert_sparse;
 mod convert_text;
@@ -29,6 +30,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::attractor::{energy, settle};
+    #[pymodule_export]
+    use crate::checksum::row_checksum;
     #[pymodule_export]
     use crate::dense::DenseIndex;
     #[pymodule_export]
