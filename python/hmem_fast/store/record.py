@@ -40,7 +40,7 @@ class MemoryRecord:
 
     def checksum(self) -> int:
         """CRC-32 of the row."""
-        return _crc(str(self.memory_id), self.external_id, self.text, self.metadata)
+        return crc_of(str(self.memory_id), self.external_id, self.text, self.metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,11 @@ class KeyRecord:
 
     def checksum(self) -> int:
         """CRC-32 of the row."""
-        return _crc(str(self.key_id), str(self.memory_id), self.kind, self.text, self.vector, self.producer)
+        return crc_of(str(self.key_id), str(self.memory_id), self.kind, self.text, self.vector, self.producer)
 
 
-def _crc(*fields: str | bytes | None) -> int:
+def crc_of(*fields: str | bytes | None) -> int:
+    """CRC-32 of the fields of a row, in the order of the table."""
     parts = []
     for field in fields:
         if field is None:
