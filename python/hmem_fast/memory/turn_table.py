@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hmem_fast.errors import StoreCorruptError
 from hmem_fast.store.record import MemoryRecord, check_row
 
-__all__ = ["TURN_TABLES", "TurnRow"]
+__all__ = ["TURN_MIGRATIONS", "TURN_TABLES", "TurnRow"]
 
 TURN_TABLES = (
     """
@@ -25,9 +25,20 @@ CREATE TABLE turns (
 )
     """,
     "CREATE UNIQUE INDEX turns_by_session ON turns (session, seq) WHERE session IS NOT NULL",
-    "CREATE INDEX turns_by_speaker ON turns (speaker)",
-    "CREATE INDEX turns_by_time ON turns (time)",
+    # Rows without a speaker or a time take no place in these.
+    "CREATE INDEX turns_by_speaker ON turns (speaker) WHERE speaker NOTNULL",
+    "CREATE INDEX turns_by_time ON turns (time) WHERE time NOTNULL",
 )
+
+#: Entry v brings the table and its indexes from format version v to v + 1, and never changes once that is out.
+TURN_MIGRATIONS = {
+    1: (
+        "DROP INDEX turns_by_speaker",
+        "DROP INDEX turns_by_time",
+        "CREATE INDEX turns_by_speaker ON turns (speaker) WHERE speaker NOTNULL",
+        "CREATE INDEX turns_by_time ON turns (time) WHERE time NOTNULL",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from hmem_fast.errors import DuplicateIdError, UnknownIdError
+from hmem_fast.store.change import new_stamp
 from hmem_fast.store.record import KeyRecord, MemoryRecord, NewKey, dump_vector
 
 __all__ = ["Transaction"]
@@ -25,6 +26,7 @@ class Transaction:
         given = dict(connection.execute("SELECT name, seq FROM sqlite_sequence WHERE name IN ('memories', 'keys')"))
         self._next_memory_id: int = given.get("memories", 0) + 1
         self._next_key_id: int = given.get("keys", 0) + 1
+        self._stamp = new_stamp()
 
     def insert_memory(self, text: str, metadata: str = "{}", external_id: str | None = None) -> int:
         """Add a memory and give its id.
@@ -89,8 +91,8 @@ class Transaction:
     def log(self, operation: str, memory_ids: Iterable[int]) -> None:
         """Note in the change log that something derived from these memories must be renewed."""
         self.connection.executemany(
-            "INSERT INTO changes (operation, memory_id) VALUES (?, ?)",
-            [(operation, memory_id) for memory_id in memory_ids],
+            "INSERT INTO changes (operation, memory_id, stamp) VALUES (?, ?, ?)",
+            [(operation, memory_id, self._stamp) for memory_id in memory_ids],
         )
 
 
