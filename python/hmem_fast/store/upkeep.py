@@ -129,6 +129,8 @@ class Upkeep(Reading):
             with reader.transaction() as connection:
                 yield connection
             return
+        with reader.bare():
+            pass  # a closed store is refused
         apart = Connection(self._file, write=False)
         try:
             with apart.transaction() as connection:
