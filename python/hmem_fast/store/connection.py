@@ -63,8 +63,8 @@ class Connection:
             self._connection = _patiently(self._connect)
 
     @contextmanager
-    def transaction(self, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
-        """Run the block in one transaction: committed at its end, undone if it raises. Nested blocks are part of it."""
+    def transaction(self, begin: str = "BEGIN", end: str = "COMMIT") -> Iterator[sqlite3.Connection]:
+        """Run the block in one transaction: ended at its end, undone if it raises. Nested blocks are part of it."""
         with self._lock, self._told():
             if self._depth:
                 yield self._opened()
@@ -75,7 +75,7 @@ class Connection:
                 self._depth = 1
                 _patiently(lambda: _begin(connection, begin))
                 yield connection
-                connection.execute("COMMIT")
+                connection.execute(end)
                 self._check_still()
             except BaseException:
                 _undo(connection)
@@ -170,6 +170,8 @@ class Connection:
                 raise
             kind, message = told
             raise kind(f"{self._where()}: {message}") from error
+        except UnicodeDecodeError as error:  # SQLite quoted what it found, and that was no text
+            raise StoreCorruptError(f"{self._where()}: {error}") from error
 
     def _tell(self, error: sqlite3.DatabaseError) -> tuple[type[HmemError], str] | None:
         """Our exception for what SQLite said, and its message; None if it is not for us to say."""

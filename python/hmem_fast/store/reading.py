@@ -12,7 +12,7 @@ from hmem_fast.store.change import Change
 from hmem_fast.store.connection import Connection
 from hmem_fast.store.plan import ForgetPlan, plan_forget
 from hmem_fast.store.record import KeyRecord, MemoryRecord, check_row
-from hmem_fast.store.schema import STORE_ID
+from hmem_fast.store.schema import STORE_ID, load_property
 
 __all__ = ["Reading"]
 
@@ -40,7 +40,7 @@ class Reading:
         """Read all properties that `set_properties` wrote."""
         with self.snapshot() as connection:
             rows = connection.execute("SELECT name, value FROM properties WHERE name <> ?", (STORE_ID,))
-            return {name: json.loads(value) for name, value in rows}
+            return {name: load_property(name, value) for name, value in rows}
 
     def change_seq(self) -> int:
         """Number of the last change; 0 for a new store."""

@@ -20,6 +20,10 @@ from hmem_fast.store.verify import Problem, Verified, verify
 __all__ = ["Repaired", "free_name", "repair"]
 
 
+#: Links have no id of their own.
+_TO_NOWHERE = "source NOT IN (SELECT memory_id FROM memories) OR target NOT IN (SELECT memory_id FROM memories)"
+
+
 @dataclass(frozen=True, slots=True)
 class Repaired:
     """What `TraceStore.repair` did.
@@ -65,16 +69,14 @@ def repair(transaction: Transaction, folder: Path, backup: str, *, drop: bool) -
         lost.add_keys_of(memory_id)
     for table, row_id in orphans:
         lost.add(table, [row_id] if row_id is not None else [])
+    lost.add_links_to_nowhere()
     quarantine = lost.write(folder) if lost.lines else None
 
     connection.executemany("DELETE FROM keys WHERE key_id = ?", [(key_id,) for key_id in damaged_keys])
     for table, row_id in orphans:
         if row_id is not None:
             connection.execute(f"DELETE FROM {_quoted(table)} WHERE rowid = ?", (row_id,))  # noqa: S608 - quoted
-    connection.execute(
-        "DELETE FROM links WHERE source NOT IN (SELECT memory_id FROM memories) "
-        "OR target NOT IN (SELECT memory_id FROM memories)"
-    )
+    connection.execute(f"DELETE FROM links WHERE {_TO_NOWHERE}")  # noqa: S608 - a constant
     if drop:
         for memory_id in damaged_memories:
             transaction.delete_memory(memory_id)
@@ -126,6 +128,10 @@ class _Quarantine:
         """Add a memory's keys."""
         self._add("keys", "SELECT * FROM keys WHERE memory_id = ? ORDER BY key_id", memory_id)
 
+    def add_links_to_nowhere(self) -> None:
+        """Add the links that lack one of their ends."""
+        self._add("links", f"SELECT * FROM links WHERE {_TO_NOWHERE}")  # noqa: S608 - a constant
+
     def write(self, folder: Path) -> str:
         """Write all of it to a file of its own; gives its name."""
         name = free_name(folder, "quarantine-{}.jsonl")
@@ -138,11 +144,11 @@ class _Quarantine:
             raise
         return name
 
-    def _add(self, table: str, query: str, row_id: int) -> None:
+    def _add(self, table: str, query: str, *parameters: int) -> None:
         before = self._connection.text_factory
         self._connection.text_factory = _Text
         try:
-            cursor = self._connection.execute(query, (row_id,))
+            cursor = self._connection.execute(query, parameters)
             names = [column[0] for column in cursor.description]
             for row in cursor:
                 values = {name: _to_json(value) for name, value in zip(names, row, strict=True)}

@@ -130,12 +130,27 @@ def store_id_of(connection: sqlite3.Connection) -> str:
     Raises
     ------
     StoreCorruptError
-        If it is missing.
+        If it is missing or damaged.
     """
     row = connection.execute("SELECT value FROM properties WHERE name = ?", (STORE_ID,)).fetchone()
     if row is None:
         raise StoreCorruptError(f"property {STORE_ID}: missing; the file was damaged or edited by hand")
-    return str(json.loads(row[0]))
+    return str(load_property(STORE_ID, row[0]))
+
+
+def load_property(name: str, value: str) -> object:
+    """Read the value of a property.
+
+    Raises
+    ------
+    StoreCorruptError
+        If it is no JSON.
+    """
+    try:
+        read: object = json.loads(value)
+    except ValueError:
+        raise StoreCorruptError(f"property {name}: no JSON; the file was damaged or edited by hand") from None
+    return read
 
 
 def check_version(version: int, *, write: bool) -> None:

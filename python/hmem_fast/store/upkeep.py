@@ -133,7 +133,8 @@ class Upkeep(Reading):
             pass  # a closed store is refused
         apart = Connection(self._file, write=False)
         try:
-            with apart.transaction() as connection:
+            # Where damage was met, SQLite refuses to commit, though nothing was written.
+            with apart.transaction(end="ROLLBACK") as connection:
                 yield connection
         finally:
             apart.close()

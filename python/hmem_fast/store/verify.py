@@ -20,6 +20,10 @@ _REPORT_ROWS = 4096
 _MAX_MESSAGES = 1000
 
 
+#: What SQLite raises over damage. The second: it quotes what it found, and that is no text.
+_UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong.
@@ -66,7 +70,7 @@ def verify(connection: sqlite3.Connection, progress: Progress | None = None) -> 
     counts = {}
     for table, query in _COUNTS.items():
         counts[table] = 0
-        with suppress(sqlite3.DatabaseError):  # the scan below tells of it, with the row before
+        with suppress(*_UNREADABLE):  # the scan below tells of it, with the row before
             (counts[table],) = connection.execute(query).fetchone()
     dim, of_properties = _width(connection)
     problems += of_properties
@@ -94,7 +98,7 @@ def _structure(connection: sqlite3.Connection) -> Iterator[Problem]:
         for (message,) in connection.execute(f"PRAGMA integrity_check({_MAX_MESSAGES})"):
             if message != "ok":
                 yield Problem("file", None, None, message)
-    except sqlite3.DatabaseError as error:
+    except _UNREADABLE as error:
         yield Problem("file", None, None, str(error))
 
 
@@ -110,7 +114,7 @@ def _width(connection: sqlite3.Connection) -> tuple[int | None, list[Problem]]:
                 continue
             if name == "dim" and isinstance(read, int):
                 dim = read
-    except sqlite3.DatabaseError as error:
+    except _UNREADABLE as error:
         problems.append(Problem("file", "properties", None, str(error)))
     return dim, problems
 
@@ -157,7 +161,7 @@ def _judged(
         for row in connection.execute(query):
             last = row[0]
             yield judge(*row)
-    except sqlite3.DatabaseError as error:
+    except _UNREADABLE as error:
         where = "from the first row on" if last is None else f"behind row {last}"
         yield Problem("file", table, last, f"{table}: cannot be read {where}: {error}")
 
@@ -174,5 +178,5 @@ def _references(connection: sqlite3.Connection) -> Iterator[Problem]:
         for table, row_id, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchall():
             row = "a row" if row_id is None else f"row {row_id}"
             yield Problem("reference", table, row_id, f"{table}: {row} belongs to one of {parent} that is not there")
-    except sqlite3.DatabaseError as error:
+    except _UNREADABLE as error:
         yield Problem("file", None, None, str(error))
