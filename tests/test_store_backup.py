@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from hmem_fast.errors import ClosedError, InvalidValueError, StoreIOError, StoreLockedError, StoreNotFoundError
-from hmem_fast.store import TraceStore
+from hmem_fast.store import TraceStore, durable_file
 from stores import a_key, add, in_child, needs_fork
 
 
@@ -162,7 +163,7 @@ def test_an_interrupted_backup_leaves_nothing_that_looks_like_a_store(folder, ta
             assert copy.count() == 40
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("step", ["flush", "replace"])
 def test_a_backup_that_fails_at_the_end_leaves_nothing(folder, target, monkeypatch, step):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -170,7 +171,7 @@ def test_a_backup_that_fails_at_the_end_leaves_nothing(folder, target, monkeypat
     with TraceStore(folder) as store:
         fill(store, 2)
         with monkeypatch.context() as patched:
-            patched.setattr(*{"fsync": (os, "fsync"), "replace": ("pathlib.Path.replace",)}[step], full)
+            patched.setattr(*{"flush": (durable_file, "_flush"), "replace": (Path, "replace")}[step], full)
             with pytest.raises(OSError, match="No space"):
                 store.backup(target)
         assert [path.name for path in target.iterdir()] == ["writer.lock"]

@@ -12,7 +12,7 @@ import pytest
 
 from hmem_fast.errors import StoreCorruptError, StoreIOError, StoreVersionError
 from hmem_fast.memory.turn_table import TURN_MIGRATIONS, TURN_TABLES
-from hmem_fast.store import TraceStore, connection, schema
+from hmem_fast.store import TraceStore, connection, durable_file, schema
 from stores import GOLDEN, add, ask, edit, in_child, needs_fork, tables
 
 MEMORIES = "SELECT * FROM memories ORDER BY memory_id"
@@ -174,7 +174,7 @@ def test_a_backup_that_does_not_reach_the_disk_stops_the_migration(old, monkeypa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", full)
+        patched.setattr(durable_file, "_flush", full)
         with pytest.raises(OSError, match="No space"):
             open_store(old)
     assert version_of(old) == 1

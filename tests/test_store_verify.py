@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hmem_fast.errors import HmemError, InvalidValueError, ReadOnlyError, StoreCorruptError
 from hmem_fast.memory.turn_table import TURN_TABLES
-from hmem_fast.store import Repaired, TraceStore
+from hmem_fast.store import Repaired, TraceStore, durable_file
 from hmem_fast.store.record import KeyRecord, MemoryRecord
 from stores import a_key, add, ask, edit
 
@@ -225,12 +225,20 @@ class TestRepair:
     def test_what_belongs_to_nobody_leaves(self, filled):
         reseal_key(filled, 5, memory_id=99)
         edit(filled, DAMAGES["a link to nowhere"][0], DAMAGES["a turn of nobody"][0])
+        edit(filled, "UPDATE keys SET memory_id = 98 WHERE key_id = 9")  # damaged as well, and told of once
         with TraceStore(filled) as store:
             repaired = store.repair()
             assert repaired.problems == ()
+            assert repaired.dropped_keys == (9,)
+            assert repaired.stale == ()
             assert store.verify().ok
-            assert len(store.keys(store.memory_ids())) == 19
-        assert sorted(row["table"] for row in quarantined(filled, repaired.quarantine)) == ["keys", "links", "turns"]
+            assert len(store.keys(store.memory_ids())) == 18
+        assert sorted(row["table"] for row in quarantined(filled, repaired.quarantine)) == [
+            "keys",
+            "keys",
+            "links",
+            "turns",
+        ]
         assert ask(filled, "SELECT source, target FROM links") == [(1, 2), (5, 6)]
         assert ask(filled, "SELECT count(*) FROM turns") == [(9,)]
 
@@ -256,20 +264,25 @@ class TestRepair:
         (filled / first.backup).rename(saved / "truth.sqlite3")
         assert [ask(saved, f"SELECT * FROM {table}") for table in ("memories", "keys", "changes", "turns")] == dump
 
-    def test_a_repair_that_fails_changes_nothing(self, filled, monkeypatch):
+    @pytest.mark.parametrize("flushes", [0, 1, 2, 3], ids=["copy", "its name", "quarantine", "its name too"])
+    def test_a_repair_that_fails_changes_nothing(self, filled, monkeypatch, flushes):
+        """The disk is full when the copy or the quarantine file is to be brought to it."""
         edit(filled, DAMAGES["two keys"][0])
         before = ask(filled, "SELECT * FROM keys")
+        left = [flushes]
 
         def full(_):
-            raise OSError(28, "No space left on device")
+            if left[0] == 0:
+                raise OSError(28, "No space left on device")
+            left[0] -= 1
 
         with TraceStore(filled) as store:
             with monkeypatch.context() as patched:
-                patched.setattr("os.fsync", full)
+                patched.setattr(durable_file, "_flush", full)
                 with pytest.raises(OSError, match="No space"):
                     store.repair()
             assert ask(filled, "SELECT * FROM keys") == before
-            assert not [path for path in filled.iterdir() if "part" in path.name or "quarantine" in path.name]
+            assert not list(filled.glob("*.part"))
             assert store.repair().dropped_keys == (4, 7)
 
     def test_a_file_that_sqlite_cannot_read_is_left_alone(self, filled):

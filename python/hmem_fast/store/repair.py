@@ -59,7 +59,12 @@ def repair(transaction: Transaction, folder: Path, backup: str, *, drop: bool) -
     found = verify(connection)
     damaged_keys = _ids(found, "keys", "checksum", "width")
     damaged_memories = _ids(found, "memories", "checksum", "metadata")
-    orphans = [(p.table, p.id) for p in found.problems if p.kind == "reference" and p.table is not None]
+    orphans = [
+        (p.table, p.id)
+        for p in found.problems
+        if p.kind == "reference" and p.table is not None and p.id is not None
+        if not (p.table == "keys" and p.id in damaged_keys)
+    ]
     owners = [_owner(connection, key_id) for key_id in damaged_keys]
 
     lost = _Quarantine(connection)
@@ -68,14 +73,13 @@ def repair(transaction: Transaction, folder: Path, backup: str, *, drop: bool) -
     for memory_id in damaged_memories:
         lost.add_keys_of(memory_id)
     for table, row_id in orphans:
-        lost.add(table, [row_id] if row_id is not None else [])
+        lost.add(table, [row_id])
     lost.add_links_to_nowhere()
     quarantine = lost.write(folder) if lost.lines else None
 
     connection.executemany("DELETE FROM keys WHERE key_id = ?", [(key_id,) for key_id in damaged_keys])
     for table, row_id in orphans:
-        if row_id is not None:
-            connection.execute(f"DELETE FROM {_quoted(table)} WHERE rowid = ?", (row_id,))  # noqa: S608 - quoted
+        connection.execute(f"DELETE FROM {_quoted(table)} WHERE rowid = ?", (row_id,))  # noqa: S608 - quoted
     connection.execute(f"DELETE FROM links WHERE {_TO_NOWHERE}")  # noqa: S608 - a constant
     if drop:
         for memory_id in damaged_memories:

@@ -45,8 +45,9 @@ class Upkeep(Reading):
     def erase(self, *, wait_seconds: float = 5.0) -> Erased:
         """Make sure that no byte of what was deleted is left in a file of SQLite's.
 
-        The file is written anew, which takes its size again on the disk for a while; the log is emptied and the backups
-        of migrations and repairs are removed. Done after deleting; may be done at any time, and again.
+        The file is written anew, which for a while takes its size again where SQLite keeps temporary files, and in the
+        log. Then the log is emptied. The backups of migrations and repairs are removed. It is done after deleting, and
+        may be done again at any time.
 
         Parameters
         ----------
