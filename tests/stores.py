@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmem_fast.store import NewKey
+from hmem_fast.store import NewKey, connection
 
 #: Formats that older versions wrote, and what they answered.
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -38,15 +39,15 @@ def delete(store, *memory_ids):
 
 def edit(folder, *statements):
     """Change the file behind the library's back."""
-    with closing(sqlite3.connect(folder / "truth.sqlite3", isolation_level=None)) as connection:
+    with closing(sqlite3.connect(folder / "truth.sqlite3", isolation_level=None)) as file:
         for statement in statements:
-            connection.execute(*((statement,) if isinstance(statement, str) else statement))
+            file.execute(*((statement,) if isinstance(statement, str) else statement))
 
 
 def ask(folder, query):
     """Read the file behind the library's back."""
-    with closing(sqlite3.connect(folder / "truth.sqlite3", isolation_level=None)) as connection:
-        return connection.execute(query).fetchall()
+    with closing(sqlite3.connect(folder / "truth.sqlite3", isolation_level=None)) as file:
+        return file.execute(query).fetchall()
 
 
 def tables(folder):
@@ -67,3 +68,21 @@ def in_child(act):
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def die_at_statement(n):
+    """Kill this process when SQLite is about to run its statement number `n` on a connection that opens from now on."""
+    left = [n]
+
+    def connect(uri, plain=connection._connect):
+        made = plain(uri)
+
+        def count(_):
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+
+        made.set_trace_callback(count)
+        return made
+
+    connection._connect = connect

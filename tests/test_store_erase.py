@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -233,6 +234,36 @@ def test_a_disk_that_is_full_loses_nothing(folder):
         assert store.count() == 59
         assert store.verify().ok
         assert store.erase().is_complete
+
+
+@needs_fork
+def test_killed_in_the_middle_nothing_is_lost_and_the_next_call_finishes(folder):
+    """The process dies after a few steps of SQLite's, some more, and so on, until it comes through."""
+    secret = Secret(1)
+    with TraceStore(folder, durability="process") as store:
+        fill(store)
+        memory_id = secret.store(store)
+        delete(store, memory_id)
+        kept = store.changes_since(0)
+
+    def erase_and_die(after):
+        store = TraceStore(folder, durability="process")
+        store._writer._connection.set_progress_handler(lambda: os.kill(os.getpid(), signal.SIGKILL), after)
+        store.erase()
+
+    kills = 0
+    for after in range(20, 1_000_000, 40):
+        if in_child(lambda after=after: erase_and_die(after)) == 0:
+            break
+        kills += 1
+        with TraceStore(folder) as store:
+            check_kept(store)
+            assert store.verify().ok
+            assert store.changes_since(0) == kept
+    assert kills > 5
+    with TraceStore(folder) as store:
+        assert store.erase().is_complete
+    assert found_in(folder, secret) == set()
 
 
 def test_in_memory_there_is_nothing_but_pages(folder):

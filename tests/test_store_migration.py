@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import signal
 import sqlite3
 
 import pytest
 
 from hmem_fast.errors import StoreCorruptError, StoreIOError, StoreVersionError
 from hmem_fast.memory.turn_table import TURN_MIGRATIONS, TURN_TABLES
-from hmem_fast.store import TraceStore, connection, durable_file, schema
-from stores import GOLDEN, add, ask, edit, in_child, needs_fork, tables
+from hmem_fast.store import TraceStore, durable_file, schema
+from stores import GOLDEN, add, ask, die_at_statement, edit, in_child, needs_fork, tables
 
 MEMORIES = "SELECT * FROM memories ORDER BY memory_id"
 KEYS = "SELECT * FROM keys ORDER BY key_id"
@@ -133,20 +131,7 @@ def test_killed_at_any_statement_it_is_either_the_old_store_or_the_new_one(old, 
 
 
 def _open_and_die(folder, at):
-    left = [at]
-
-    def connect(uri, plain=connection._connect):
-        made = plain(uri)
-
-        def count(_):
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-
-        made.set_trace_callback(count)
-        return made
-
-    connection._connect = connect
+    die_at_statement(at)
     open_store(folder)
 
 

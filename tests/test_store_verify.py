@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import sqlite3
 import zlib
 from dataclasses import astuple, replace
@@ -17,7 +18,7 @@ from hmem_fast.errors import HmemError, InvalidValueError, ReadOnlyError, StoreC
 from hmem_fast.memory.turn_table import TURN_TABLES
 from hmem_fast.store import Repaired, TraceStore, durable_file
 from hmem_fast.store.record import KeyRecord, MemoryRecord
-from stores import a_key, add, ask, edit
+from stores import a_key, add, ask, die_at_statement, edit, in_child, needs_fork
 
 
 @pytest.fixture
@@ -284,6 +285,31 @@ class TestRepair:
             assert ask(filled, "SELECT * FROM keys") == before
             assert not list(filled.glob("*.part"))
             assert store.repair().dropped_keys == (4, 7)
+
+    @needs_fork
+    def test_killed_at_any_statement_it_is_repaired_or_not(self, filled, tmp_path):
+        edit(filled, DAMAGES["two keys"][0], DAMAGES["text"][0])
+        damaged = ask(filled, "SELECT * FROM keys")
+        repaired_keys = [row for row in damaged if row[0] not in (4, 7)]
+
+        def repair_and_die(folder, at):
+            die_at_statement(at)
+            TraceStore(folder).repair()
+
+        states = []
+        for n in range(1000):
+            folder = tmp_path / str(n)
+            shutil.copytree(filled, folder)
+            if in_child(lambda folder=folder, n=n: repair_and_die(folder, n)) == 0:
+                break
+            states.append(ask(folder, "SELECT * FROM keys"))
+            assert states[-1] in (damaged, repaired_keys)
+            if states[-1] == repaired_keys:
+                assert len(quarantined(folder, "quarantine-1.jsonl")) == 5
+            with TraceStore(folder) as store:
+                store.repair()
+            assert ask(folder, "SELECT * FROM keys") == repaired_keys
+        assert damaged in states
 
     def test_a_file_that_sqlite_cannot_read_is_left_alone(self, filled):
         ((root,),) = ask(filled, "SELECT rootpage FROM sqlite_master WHERE name = 'keys'")
