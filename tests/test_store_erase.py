@@ -13,7 +13,7 @@ import pytest
 
 from hmem_fast.errors import InvalidValueError, ReadOnlyError, StoreIOError
 from hmem_fast.memory.turn_table import TURN_MIGRATIONS, TURN_TABLES
-from hmem_fast.store import MemoryRecord, TraceStore
+from hmem_fast.store import MemoryRecord, TraceStore, connection
 from stores import GOLDEN, a_key, add, ask, delete, edit, in_child, needs_fork
 
 DIM = 96
@@ -131,8 +131,15 @@ def test_an_earlier_plain_delete_and_what_updates_replaced_go_too(folder):
         assert store.memories([changed])[changed].text == "plain"
 
 
-def test_what_is_deleted_is_overwritten_at_once(folder):
+def test_what_is_deleted_is_overwritten_at_once(folder, monkeypatch):
     """Without erasing: the log aside, the file itself holds zeros where the deleted memory was."""
+
+    def connect(uri, plain=connection._connect):
+        made = plain(uri)
+        made.execute("PRAGMA secure_delete = OFF")  # as most builds of SQLite have it; Debian's has it on
+        return made
+
+    monkeypatch.setattr(connection, "_connect", connect)
     secret = Secret(1)
     with TraceStore(folder) as store:
         memory_id = secret.store(store)
