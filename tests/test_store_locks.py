@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -165,10 +164,13 @@ class TestFrozen:
             add(writer, "b")
             assert frozen.count() == 2
 
-    def test_a_file_that_is_gone(self, folder, frozen):
-        shutil.rmtree(folder)
-        with pytest.raises(StoreIOError):
-            frozen.count()
+    def test_a_file_that_is_gone_for_a_while(self, folder, frozen):
+        moved = folder.rename(folder.with_name("moved"))
+        for _ in range(2):
+            with pytest.raises(StoreIOError):
+                frozen.count()
+        moved.rename(folder)
+        assert frozen.count() == 1
 
 
 @needs_fork

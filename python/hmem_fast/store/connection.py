@@ -41,6 +41,9 @@ _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _NO_ACCESS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")
 
+#: Signature of a file that is not there.
+_GONE = (-1, -1)
+
 _Result = TypeVar("_Result")
 
 
@@ -120,8 +123,9 @@ class Connection:
         """The connection; opened anew if it was frozen and the file has changed."""
         connection = self._opened()
         if self._frozen_as is not None and self._frozen_as != _signature(self._file):
+            fresh = _patiently(self._connect)  # if that fails, the next use tries again
             connection.close()
-            self._connection = connection = _patiently(self._connect)
+            self._connection = connection = fresh
             self._generation += 1
         return connection
 
@@ -132,8 +136,10 @@ class Connection:
         if self._write:
             return _connect(f"{uri}?mode=rwc")
         frozen = self._is_closed_to_us() and self._log_is_empty()
-        self._frozen_as = _signature(self._file) if frozen else None
-        return _connect(f"{uri}?immutable=1" if frozen else f"{uri}?mode=ro")
+        frozen_as = _signature(self._file) if frozen else None
+        connection = _connect(f"{uri}?immutable=1" if frozen else f"{uri}?mode=ro")
+        self._frozen_as = frozen_as
+        return connection
 
     def _is_closed_to_us(self) -> bool:
         """Whether nothing can be written beside the file."""
@@ -148,8 +154,11 @@ class Connection:
 
     def _changed_while_frozen(self) -> bool:
         """Whether what was read may be of two different moments."""
-        # The last number says whether there is a log; one that has just been begun left the file itself alone.
-        return self._frozen_as is not None and self._frozen_as[:-1] != _signature(self._file)[:-1]
+        if self._frozen_as is None:
+            return False
+        now = _signature(self._file)
+        # The last number is the size of the log; one that has just been begun left the file itself alone.
+        return now != _GONE and now[:-1] != self._frozen_as[:-1]
 
     def _check_still(self) -> None:
         if self._changed_while_frozen():
@@ -254,7 +263,7 @@ def _signature(file: Path | None) -> tuple[int, ...]:
     try:
         status = file.stat()
     except OSError:
-        return (-1, -1)  # gone; opening it again says so
+        return _GONE  # opening it again says so
     # Windows gives no useful inode for an open file.
     inode = 0 if sys.platform == "win32" else status.st_ino
     return (status.st_mtime_ns, status.st_size, inode, _log_bytes(file))

@@ -82,7 +82,7 @@ def erase(writer: Connection, file: Path | None, wait_seconds: float) -> Erased:
         is_complete=not remaining,
         remaining=tuple(remaining),
         removed_files=tuple(removed),
-        kept_files=tuple(sorted(path.name for path in file.parent.glob("quarantine-*.jsonl"))),
+        kept_files=tuple(sorted(path.name for path in file.parent.glob("quarantine-*.jsonl*"))),
         bytes_before=bytes_before,
         bytes_after=_bytes(_own_files(file)),
     )
