@@ -1,9 +1,14 @@
-"""Live equals rebuilt: whatever happened to a memory, it answers like a fresh one made from the same truth."""
+"""Live equals rebuilt: whatever happened to a memory, it answers like a fresh one made from the same truth.
+
+Snapshots are written and opened on the way, a reader follows all along, and writers end without a word, as if killed
+(`crash.py` kills real ones).
+"""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from hmem_fast.encode import HashingEncoder
 from hmem_fast.errors import UnknownIdError
 from hmem_fast.memory import Memory
+from hmem_fast.store import Snapshots
 
 WORDS = ["bees", "glacier", "soup", "Ann", "Ben", "bicycle", "roof", "when", "because", "Acme"]
 sentences = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)
@@ -28,19 +34,21 @@ ENCODER = HashingEncoder(32)
 
 
 class MemoryMachine(RuleBasedStateMachine):
-    """Stores, changes, forgets and reopens; a plain dict knows what must be there."""
+    """Stores, changes, forgets, writes snapshots and reopens; a plain dict knows what must be there."""
 
     def __init__(self):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "m"
         self.memory = self.open()
+        self.reader = self.open(mode="r")
         self.contents = {}
 
     def open(self, mode="w"):
         return Memory.open(self.path, encoder=ENCODER, mode=mode, durability="none")
 
     def teardown(self):
+        self.reader.close()
         self.memory.close()
         self.folder.cleanup()
 
@@ -79,10 +87,39 @@ class MemoryMachine(RuleBasedStateMachine):
         with pytest.raises(UnknownIdError):
             self.memory.forget([self.pick(number), 1 << 40])
 
+    @precondition(lambda self: self.contents)
+    @rule(numbers=st.lists(picks, min_size=1, max_size=2))
+    def purge(self, numbers):
+        gone = {self.pick(number) for number in numbers}
+        texts = [self.contents.pop(memory_id)[0] for memory_id in gone]
+        assert self.memory.purge(gone).is_complete
+        self.search_files_for(texts)
+
+    def search_files_for(self, texts):
+        left = "\n".join(text for text, _, _ in self.contents.values())
+        for file in Path(self.path).iterdir():
+            found = file.read_bytes()
+            assert not [text for text in texts if text not in left and len(text) > 20 and text.encode() in found]
+
+    @rule()
+    def flush(self):
+        self.memory.flush()
+
     @rule()
     def reopen(self):
         self.memory.close()
         self.memory = self.open()
+
+    @rule()
+    def end_without_a_word(self):
+        """The store loses its writer, and the indexes that it had in memory are gone."""
+        self.memory._store.close()
+        self.memory = self.open()
+
+    @rule()
+    def another_reader(self):
+        self.reader.close()
+        self.reader = self.open(mode="r")
 
     @invariant()
     def holds_what_it_should(self):
@@ -91,12 +128,13 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @invariant()
     def answers_like_a_fresh_one(self):
-        with self.open(mode="r") as fresh:
+        with patch.object(Snapshots, "open", return_value=None), self.open(mode="r") as fresh:
             for query in QUERIES:
                 for pipeline in ("default", "bm25", "nearest"):
-                    live = self.memory.recall(query, k=1000, pipeline=pipeline)
-                    rebuilt = fresh.recall(query, k=1000, pipeline=pipeline)
-                    assert [(hit.id, hit.score) for hit in live] == [(hit.id, hit.score) for hit in rebuilt]
+                    rebuilt = [(hit.id, hit.score) for hit in fresh.recall(query, k=1000, pipeline=pipeline)]
+                    for memory in (self.memory, self.reader):
+                        live = memory.recall(query, k=1000, pipeline=pipeline)
+                        assert [(hit.id, hit.score) for hit in live] == rebuilt
             assert self.memory.info().keys == fresh.info().keys
 
     @invariant()

@@ -22,10 +22,12 @@ __all__ = [
     "MissingDependencyError",
     "ModelError",
     "ModelNotFoundError",
+    "NetworkFolderWarning",
     "NoEncoderError",
     "ReadOnlyError",
     "ShapeError",
     "SnapshotError",
+    "SnapshotWarning",
     "StoreCorruptError",
     "StoreIOError",
     "StoreLockedError",
@@ -109,7 +111,7 @@ class StoreLockedError(HmemError, BlockingIOError):
 
 
 class StoreVersionError(HmemError, RuntimeError):
-    """The store was written by a newer version of hmem_fast."""
+    """The store was written by a newer version of hmem_fast, or by an older one and is opened for reading."""
 
 
 class StoreCorruptError(HmemError, RuntimeError):
@@ -143,3 +145,11 @@ class StoreManyError(HmemError, ValueError):
     def __reduce__(self) -> tuple[object, ...]:
         """Let the error travel between processes, keyword arguments and all."""
         return partial(type(self), ids=self.ids, position=self.position), self.args
+
+
+class NetworkFolderWarning(UserWarning):
+    """The store's folder lies on a network file system, where locks and the order of writes cannot be relied on."""
+
+
+class SnapshotWarning(UserWarning):
+    """A snapshot could not be used or written. Nothing is lost: the index is built from the truth."""

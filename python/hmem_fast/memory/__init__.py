@@ -14,9 +14,15 @@ from hmem_fast.memory.pipeline import (
     Ranking,
     WordsPipeline,
 )
+from hmem_fast.memory.purge import Purged
 from hmem_fast.memory.reader import RANKING_VERSION
-from hmem_fast.memory.result import Explanation, Hit, HitExplanation, KeyMatch, Recall, Record, StoreInfo
+from hmem_fast.memory.result import Explanation, ForgetPlan, Hit, HitExplanation, KeyMatch, Recall, Record, StoreInfo
+from hmem_fast.memory.transfer_export import Exported
+from hmem_fast.memory.transfer_import import Imported, import_memory
 from hmem_fast.memory.turn import ITEM_FIELDS
+from hmem_fast.memory.upkeep_repair import Repaired, repair_memory
+from hmem_fast.memory.verify import verify_memory
+from hmem_fast.store import Problem, Verified
 
 __all__ = [
     "ITEM_FIELDS",
@@ -24,18 +30,28 @@ __all__ = [
     "RANKING_VERSION",
     "DefaultPipeline",
     "Explanation",
+    "Exported",
+    "ForgetPlan",
     "Hit",
     "HitExplanation",
     "HopfieldPipeline",
+    "Imported",
     "KeyMatch",
     "KeyRecipe",
     "Memory",
     "NearestPipeline",
     "Pipeline",
+    "Problem",
+    "Purged",
     "Question",
     "Ranking",
     "Recall",
     "Record",
+    "Repaired",
     "StoreInfo",
+    "Verified",
     "WordsPipeline",
+    "import_memory",
+    "repair_memory",
+    "verify_memory",
 ]

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from hmem_fast.core import TraceIndex
 from hmem_fast.errors import HmemError
+from hmem_fast.memory.derived import DERIVED_VERSION, Derived, Frozen
 from hmem_fast.memory.keys import KeyRecipe
 from hmem_fast.memory.name import Participants
 from hmem_fast.memory.speakers import Speakers
 from hmem_fast.memory.trace_rows import TraceRows, join_rows, read_rows
-from hmem_fast.store import TraceStore
+from hmem_fast.store import Snapshots, TraceStore
 from hmem_fast.types import IdArray
 
 __all__ = ["Added", "LiveIndex"]
@@ -28,12 +29,16 @@ _CHUNK = 4096
 #: Memories that may wait to be put into the index until somebody asks it.
 _MAX_WAITING = 256
 
+#: Keys of its own at which a reader looks for a newer snapshot, whose memory it shares with others.
+_MANY_OWN = 8192
+
 
 class Added(NamedTuple):
     """Memories that a write has added: changes `before` + 1 to `change_seq` of the log are these and nothing else."""
 
     before: int
     change_seq: int
+    stamp: int
     rows: TraceRows
 
 
@@ -45,12 +50,13 @@ class LiveIndex:
     """
 
     def __init__(self, store: TraceStore, recipe: KeyRecipe, dim: int) -> None:
-        self.traces = TraceIndex(dim, analyzer=recipe.analyzer)
         self._store = store
         self._recipe = recipe
         self._dim = dim
-        self._speakers = Speakers()
-        self._change_seq = 0
+        self._derived = Derived(self._new_traces())
+        made_by = {"version": DERIVED_VERSION, "dim": dim, **recipe.to_json()}
+        #: None for a store in memory, which has no folder to keep them in.
+        self.snapshots = None if store.path is None else Snapshots(store, made_by)
         self._data_version = -1
         self._catching_up = threading.Lock()
         # What this process has written and the index has not followed yet. A count of writes tells whether it is
@@ -64,18 +70,23 @@ class LiveIndex:
         return len(self.traces)
 
     @property
+    def traces(self) -> TraceIndex:
+        """Keys and words. Hold on to it while one question is answered: it may be replaced by another."""
+        return self._derived.traces
+
+    @property
     def change_seq(self) -> int:
         """The last change that is in the index."""
-        return self._change_seq
+        return self._derived.change_seq
 
     @property
     def participants(self) -> Participants:
         """The distinct speakers."""
-        return self._speakers.participants
+        return self._derived.speakers.participants
 
     def spoken_by(self, memory_ids: IdArray, names: Collection[str]) -> NDArray[np.float64]:
         """Say for each memory whether one of these participants said it: 1 or 0."""
-        return self._speakers.spoken_by(memory_ids, names)
+        return self._derived.speakers.spoken_by(memory_ids, names)
 
     # What this process writes
 
@@ -102,10 +113,17 @@ class LiveIndex:
 
     # Following
 
+    def open(self) -> None:
+        """Begin with the newest snapshot, if there is one that can be used, and catch up from there."""
+        self._open_snapshot()
+        self.refresh()
+
     def refresh(self) -> None:
         """Catch up if this process or another one has committed since the last look."""
         version = self._store.data_version()
         if version != self._data_version or self.is_behind:
+            if self._store.mode == "r" and self._should_move():
+                self._open_snapshot()
             self.catch_up()
             self._data_version = version
 
@@ -122,55 +140,114 @@ class LiveIndex:
         """Bring the index to the current state of the truth."""
         with self._catching_up:
             n_written, last_written = self._n_written, self._last_written
-            self._put_added()
-            if last_written is None or last_written != self._change_seq:
-                self._read_changes()
+            derived = self._derived
+            self._put_added(derived)
+            if last_written is None or last_written != derived.change_seq:
+                derived = self._read_changes(derived)
+            self._derived = derived
             self._n_followed = n_written
 
-    def _put_added(self) -> None:
+    def _put_added(self, derived: Derived) -> None:
         """Put in what was written, as far as it follows on what is there."""
         while self._added:
             parts: list[Added] = []
-            seq, n = self._change_seq, 0
+            seq, n = derived.change_seq, 0
             while self._added and self._added[0].before == seq and n < _CHUNK:
                 parts.append(self._added.popleft())
                 seq, n = parts[-1].change_seq, n + len(parts[-1].rows.memory_ids)
             if parts:
-                self._put(join_rows([part.rows for part in parts]))
-                self._change_seq = seq
+                derived.put(join_rows([part.rows for part in parts]))
+                derived.change_seq, derived.stamp = seq, parts[-1].stamp
             elif self._added[0].before > seq:
                 return  # something else was written in between, and stands in the change log
             else:
                 self._added.popleft()  # the change log had it already
 
-    def _read_changes(self) -> None:
-        """Do what the change log says."""
+    def _read_changes(self, derived: Derived) -> Derived:
+        """Do what the change log says, to `derived` or, if that belongs to another history, to a new one."""
         with self._store.snapshot():
-            change = self._store.changes_since(self._change_seq)
+            change = self._store.changes_since(derived.change_seq, derived.stamp)
             first = read_rows(self._store, change.put[:_CHUNK], self._recipe, self._dim)
-        gone = np.array(change.removed, dtype=np.int64)
-        known = [memory_id for memory_id in change.removed if memory_id in self.traces]
-        if known:
-            self.traces.remove(np.array(known, dtype=np.int64))
-        self._speakers.remove(gone)
-        self._put(first)
+        if change.restart:
+            if self.snapshots is not None:
+                self.snapshots.refuse(
+                    f"the index has change {derived.change_seq}, which the truth does not have; "
+                    "was an older copy of it put back?"
+                )
+            derived = Derived(self._new_traces())
+        derived.remove(change.removed)
+        derived.put(first)
         # What is changed meanwhile stands in the log behind `change`, and is read again.
         for start in range(_CHUNK, len(change.put), _CHUNK):
-            self._put(read_rows(self._store, change.put[start : start + _CHUNK], self._recipe, self._dim))
-        self._change_seq = change.change_seq
-        # Nobody has written as far as this without the log knowing.
-        while self._added and self._added[0].change_seq <= self._change_seq:
-            self._added.popleft()
+            derived.put(read_rows(self._store, change.put[start : start + _CHUNK], self._recipe, self._dim))
+        derived.change_seq, derived.stamp = change.change_seq, change.stamp
+        return derived
 
-    def _put(self, rows: TraceRows) -> None:
-        if rows.memory_ids:
-            memory_ids = np.array(rows.memory_ids, dtype=np.int64)
-            vectors = np.frombuffer(b"".join(rows.vectors), dtype="<f4").reshape(len(rows.vectors), self._dim)
-            self.traces.put(
-                memory_ids,
-                np.cumsum([0, *rows.n_keys], dtype=np.int64),
-                np.array(rows.key_ids, dtype=np.int64),
-                vectors.astype(np.float32, copy=False),
-                rows.texts,
-            )
-            self._speakers.put(memory_ids, rows.speakers)
+    # Snapshots
+
+    def _open_snapshot(self) -> None:
+        """Go on from the newest snapshot; all that is missing in it is caught up with before anybody sees it."""
+        opened = None if self.snapshots is None else self.snapshots.open(self._new_traces())
+        if opened is None:
+            return
+        assert self.snapshots is not None
+        try:
+            speakers = Speakers.from_bytes(opened.extra)
+        except ValueError as error:
+            self.snapshots.refuse(f"snapshot {opened.info.generation}: {error}")
+            return
+        derived = Derived(opened.index, speakers)
+        derived.change_seq, derived.stamp = opened.info.change_seq, opened.info.stamp
+        derived.generation = opened.info.generation
+        with self._catching_up:
+            self._derived = self._read_changes(derived)
+
+    def _should_move(self) -> bool:
+        """Whether a reader is to go on from a newer snapshot.
+
+        Because its own was taken away: something in it is to vanish. Or because it holds, or would have to make, much
+        that the newer one has ready, in memory that all readers share.
+        """
+        derived, snapshots = self._derived, self.snapshots
+        if snapshots is None:
+            return False
+        if derived.generation is not None and not snapshots.is_there(derived.generation):
+            return True
+        behind = self._store.pending(derived.change_seq)
+        if behind + derived.n_unsaved < _MANY_OWN:
+            return False
+        newest = snapshots.newest()
+        # At least half of it: what is not in the snapshot must be read from the truth again.
+        missing = derived.change_seq + behind - newest.change_seq if newest is not None else behind
+        return newest is not None and missing < (behind + derived.n_unsaved) // 2
+
+    @property
+    def n_unsaved(self) -> int:
+        """Keys that stand in no snapshot, nor in one that is being written."""
+        return self._derived.n_unsaved
+
+    def compact(self) -> None:
+        """Catch up, and keep nothing of what was removed or replaced."""
+        self.refresh()
+        with self._catching_up:
+            self._derived.traces.compact()
+
+    def rebuild(self) -> None:
+        """Throw away what is there, and all snapshots, and make it from the truth."""
+        if self.snapshots is not None:
+            self.snapshots.remove_all()
+        with self._catching_up:
+            self._derived = self._read_changes(Derived(self._new_traces()))
+
+    def frozen(self) -> Frozen:
+        """Give what is searched now, to be written to a snapshot while this goes on; begin to count anew."""
+        with self._catching_up:
+            return self._derived.frozen()
+
+    def not_saved(self, frozen: Frozen) -> None:
+        """Hear that it could not be written."""
+        with self._catching_up:
+            self._derived.n_unsaved += frozen.n_unsaved
+
+    def _new_traces(self) -> TraceIndex:
+        return TraceIndex(self._dim, analyzer=self._recipe.analyzer)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -13,23 +12,24 @@ from typing import Any, Self
 
 import numpy as np
 
-from hmem_fast.errors import DTypeError, StoreManyError, UnknownIdError
-from hmem_fast.memory import turn_table
+from hmem_fast.errors import ClosedError, StoreManyError, UnknownIdError
 from hmem_fast.memory.encoder_slot import EncoderSlot
 from hmem_fast.memory.follower import Follower
 from hmem_fast.memory.keys import KeyRecipe
 from hmem_fast.memory.live_index import LiveIndex
 from hmem_fast.memory.opening import RECORDED, Recorded, open_parts
 from hmem_fast.memory.pipeline import Pipeline
-from hmem_fast.memory.reader import RANKING_VERSION, Reader
+from hmem_fast.memory.purge import PURGE_PENDING, finish_purge
+from hmem_fast.memory.reader import Reader
 from hmem_fast.memory.records import read_records
-from hmem_fast.memory.result import Recall, Record, StoreInfo
-from hmem_fast.memory.turn import NewTurn
+from hmem_fast.memory.result import ForgetPlan, Recall, Record
+from hmem_fast.memory.transfer_import import check_imported
+from hmem_fast.memory.turn import NewTurn, check_id, check_ids
+from hmem_fast.memory.upkeep import Upkeep
 from hmem_fast.memory.where import Where
-from hmem_fast.memory.writer import Writer, check_source_of_keys
+from hmem_fast.memory.writer import check_source_of_keys
 from hmem_fast.store import Durability, Mode, TraceStore
 from hmem_fast.store.record import check_text
-from hmem_fast.store.schema import SCHEMA_VERSION
 from hmem_fast.types import Encoder, FloatArray
 
 __all__ = ["Memory"]
@@ -40,7 +40,7 @@ _CHUNK = 1000
 _KEEP: Any = object()  # marks an argument of `update` that was not given
 
 
-class Memory:
+class Memory(Upkeep):
     """A long-term memory: texts go in, a later question gives back what was meant.
 
     Open one with `Memory.open`; use it as a context manager or call `close`. Any number of threads may use one memory
@@ -59,13 +59,9 @@ class Memory:
     def __init__(
         self, store: TraceStore, index: LiveIndex, slot: EncoderSlot, recipe: KeyRecipe, max_text_bytes: int
     ) -> None:
-        self._store = store
-        self._index = index
-        self._slot = slot
+        super().__init__(store, index, slot, recipe)
         self._max_text_bytes = max_text_bytes
-        self._writer = Writer(store, slot, recipe)
         self._reader = Reader(store, index, slot)
-        self._writing = threading.RLock()
 
     @classmethod
     def open(
@@ -109,18 +105,22 @@ class Memory:
             If a new store's encoder cannot be had here. The recorded encoder of an existing store is looked up when it
             is first needed: without it, `get`, `forget`, `info` and ``recall(pipeline="bm25")`` work.
         StoreNotFoundError, StoreVersionError, StoreCorruptError
-            If there is nothing to read, or it cannot be read.
+            If there is nothing to read, or it cannot be read; or an import into it is not finished.
         """
         store, slot, recipe = open_parts(
             path, encoder=encoder, dim=dim, mode=mode, durability=durability, recipe=recipe
         )
         try:
+            check_imported(store)
             index = LiveIndex(store, recipe, slot.dim)
-            index.refresh()
+            index.open()
+            memory = cls(store, index, slot, recipe, max_text_bytes)
+            if mode == "w" and store.properties().get(PURGE_PENDING):
+                finish_purge(store, index, memory._saver, wait_seconds=0.1)
         except BaseException:
             store.close()
             raise
-        return cls(store, index, slot, recipe, max_text_bytes)
+        return memory
 
     # Writing
 
@@ -178,7 +178,7 @@ class Memory:
         with self._changing():
             added = self._writer.add([turn], on_encoded=_say_nothing)
             self._index.note_added(added)
-        self._index.keep_up()
+        self._keep_up()
         return added.rows.memory_ids[0]
 
     def store_many(
@@ -217,6 +217,7 @@ class Memory:
                         self._index.note_added(added)
                     ids += added.rows.memory_ids
                     follower.follow()
+                    self._saver.keep_up()
                 except Exception as error:
                     raise StoreManyError(
                         f"items: stopped behind item {len(ids)}: {error}; "
@@ -246,7 +247,7 @@ class Memory:
             "text": text, "cues": cues, "speaker": speaker, "time": time, "metadata": metadata,
             "external_id": external_id,
         }  # fmt: skip
-        memory_id = _check_id(id)
+        memory_id = check_id(id)
         with self._changing():
             item = self.get(memory_id).to_item() | {name: value for name, value in given.items() if value is not _KEEP}
             turn = NewTurn.from_item(
@@ -256,7 +257,7 @@ class Memory:
                 check_source_of_keys(turn, self._slot)
             self._writer.update(memory_id, turn, keep_time=time is _KEEP)
             self._index.note_written()
-        self._index.keep_up()
+        self._keep_up()
 
     def forget(self, ids: int | Iterable[int]) -> None:
         """Remove memories, so that nothing recalls them any more.
@@ -269,24 +270,21 @@ class Memory:
         UnknownIdError
             If one of them is not there; then none is forgotten.
         """
-        wanted = [_check_id(ids)] if isinstance(ids, int | np.integer) else [_check_id(one) for one in ids]
+        wanted = check_ids(ids)
         with self._changing():
-            self._writer.forget(list(dict.fromkeys(wanted)))
+            self._writer.forget(wanted)
             self._index.note_written()
-        self._index.keep_up()
+        self._keep_up()
 
-    def renew(self) -> int:
-        """Encode the keys that had to be dropped while the encoder was missing.
+    def plan_forget(self, ids: int | Iterable[int]) -> ForgetPlan:
+        """Say what `forget` or `purge` of these memories would do. Changes nothing.
 
-        Returns
-        -------
-        int
-            Number of memories that were renewed.
+        Raises
+        ------
+        UnknownIdError
+            If one of them is not there.
         """
-        with self._changing():
-            n_renewed = self._writer.renew()
-            self._index.note_written()
-            return n_renewed
+        return self._writer.plan_forget(check_ids(ids))
 
     # Reading
 
@@ -331,7 +329,7 @@ class Memory:
         UnknownIdError
             If it is not there.
         """
-        memory_id = _check_id(id)
+        memory_id = check_id(id)
         record = read_records(self._store, [memory_id]).get(memory_id)
         if record is None:
             raise UnknownIdError(f"id: there is no memory {memory_id}")
@@ -340,35 +338,6 @@ class Memory:
     def id_of(self, external_id: str) -> int | None:
         """Give the id of the memory that was stored with this external id, None if there is none."""
         return self._store.id_of(check_text("external_id", external_id))
-
-    def info(self) -> StoreInfo:
-        """Sum up what the memory holds and how it is kept."""
-        self._follow()
-        with self._store.snapshot() as connection:
-            n_keys, n_stale = connection.execute("SELECT count(*), count(*) - count(vector) FROM keys").fetchone()
-            unkeyed, n_sessions = turn_table.count(connection)
-            producers = connection.execute(
-                "SELECT DISTINCT producer FROM keys WHERE producer NOTNULL ORDER BY 1"
-            ).fetchall()
-            n_memories, change_seq = self._store.count(), self._store.change_seq()
-        return StoreInfo(
-            path=None if self._store.path is None else str(self._store.path),
-            memories=n_memories,
-            keys=n_keys,
-            stale_keys=n_stale,
-            unkeyed=unkeyed,
-            sessions=n_sessions,
-            speakers=self._index.participants.names,
-            encoder=self._slot.name,
-            space_id=self._slot.space_id,
-            dim=self._slot.dim,
-            producers=tuple(producer for (producer,) in producers if producer is not None),
-            change_seq=change_seq,
-            format_version=SCHEMA_VERSION,
-            ranking_version=RANKING_VERSION,
-            disk_bytes=self._store.nbytes(),
-            index_bytes=self._index.traces.nbytes,
-        )
 
     def __len__(self) -> int:
         return self._store.count()
@@ -392,6 +361,10 @@ class Memory:
 
     def close(self) -> None:
         """Close the store and give the writer's lock up. A second call does nothing."""
+        if self._store.mode == "w":
+            with suppress(ClosedError):  # a second call, or a child of the process that opened it
+                self._store.check_usable()
+                self._saver.close()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -411,27 +384,10 @@ class Memory:
         check_source_of_keys(turn, self._slot)
         return turn
 
-    def _follow(self) -> None:
-        """Let a reader see what the writer has committed. A writer's own index follows each write."""
-        self._store.check_open()
-        if self._store.mode == "r" or self._index.is_behind:
-            self._index.refresh()
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Let one thread write at a time. The index follows when it is next asked, or where much is waiting."""
-        with self._writing:
-            try:
-                yield
-            except BaseException:
-                self._index.note_written()
-                raise
-
-
-def _check_id(memory_id: object) -> int:
-    if isinstance(memory_id, bool) or not isinstance(memory_id, int | np.integer):
-        raise DTypeError(f"id: wanted a whole number, got {type(memory_id).__name__}")
-    return int(memory_id)
+    def _keep_up(self) -> None:
+        """Let index and snapshots follow where much is waiting."""
+        self._index.keep_up()
+        self._saver.keep_up()
 
 
 def _say_nothing(_: int) -> None:

@@ -11,7 +11,7 @@ from hmem_fast.encode import recorded_name, resolve
 from hmem_fast.errors import DTypeError, InvalidValueError, ShapeError, StoreNotFoundError
 from hmem_fast.memory.encoder_slot import EncoderSlot, check_space
 from hmem_fast.memory.keys import KeyRecipe
-from hmem_fast.memory.turn_table import TURN_TABLES
+from hmem_fast.memory.turn_table import TURN_MIGRATIONS, TURN_TABLES
 from hmem_fast.store import Durability, Mode, TraceStore
 from hmem_fast.types import Encoder
 
@@ -52,7 +52,7 @@ def open_parts(
     # A new store's encoder is found before anything is made, so that a missing model leaves no empty store behind.
     is_new = mode == "w" and (folder is None or not os.path.exists(folder))  # noqa: PTH110 - bytes paths are paths too
     slot = _new_slot(encoder, dim) if is_new else None
-    store = TraceStore(folder, mode=mode, durability=durability, use_tables=TURN_TABLES)
+    store = TraceStore(folder, mode=mode, durability=durability, use_tables=TURN_TABLES, use_migrations=TURN_MIGRATIONS)
     try:
         recorded = store.properties()
         if recorded:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, overload
 
-__all__ = ["Explanation", "Hit", "HitExplanation", "KeyMatch", "Recall", "Record", "StoreInfo"]
+__all__ = ["Explanation", "ForgetPlan", "Hit", "HitExplanation", "KeyMatch", "Recall", "Record", "StoreInfo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,20 @@ class Recall(Sequence[Hit]):
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetPlan:
+    """What forgetting memories would do, as `Memory.plan_forget` gives it."""
+
+    ids: tuple[int, ...]
+    """The memories that would go."""
+    keys: int
+    """Their dense keys, which go with them."""
+    links: int
+    """Links from them or to them, which go too."""
+    renewed: tuple[int, ...]
+    """Turns behind them whose keys or words would be made anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreInfo:
     """What a memory holds and how it is kept, as `Memory.info` gives it."""
 
@@ -162,7 +176,19 @@ class StoreInfo:
     producers: tuple[str, ...]
     """Backends and precisions that made the stored vectors."""
     change_seq: int
+    last_memory_id: int
+    """The largest id that was ever given."""
     format_version: int
     ranking_version: int
     disk_bytes: int
+    """Size of the folder: the sum of the five below."""
+    truth_bytes: int
+    log_bytes: int
+    """SQLite's log beside the truth."""
+    snapshot_bytes: int
+    backup_bytes: int
+    """Copies of the truth that were made before migrations and repairs."""
+    other_bytes: int
+    """The lock, quarantine files, and what does not belong to the store."""
     index_bytes: int
+    """Memory that the index takes in this process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -68,6 +69,40 @@ class Speakers:
         there = rows < len(ids)
         there[there] = ids[rows[there]] == memory_ids[there]
         return rows[there], there
+
+    def to_bytes(self) -> bytes:
+        """Write what is held, for a snapshot: drawn in docs/snapshot.md."""
+        ids, numbers = self._seen
+        kept = numbers != _GONE
+        names = json.dumps(self._names, ensure_ascii=False).encode()
+        header = np.array([len(names), kept.sum()], dtype="<u8").tobytes()
+        return b"".join((header, names, ids[kept].astype("<i8").tobytes(), numbers[kept].astype("<i4").tobytes()))
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Speakers:
+        """Read what `to_bytes` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        n_names, n = (int(length) for length in np.frombuffer(raw, "<u8", 2))
+        if len(raw) != 16 + n_names + 12 * n:
+            raise ValueError(f"wanted {16 + n_names + 12 * n} bytes of speakers, got {len(raw)}")
+        names = json.loads(raw[16 : 16 + n_names])
+        ids = np.frombuffer(raw, "<i8", n, 16 + n_names).astype(np.int64)
+        numbers = np.frombuffer(raw, "<i4", n, 16 + n_names + 8 * n).astype(np.int32)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("wanted names of speakers, got something else")
+        if np.any(ids[1:] <= ids[:-1]) or np.any((numbers < _NOBODY) | (numbers >= len(names))):
+            raise ValueError("wanted ascending ids, each with the number of a name")
+        speakers = cls()
+        for name in names:
+            speakers._number(name)
+        speakers._append(ids, numbers)
+        speakers._name_participants()
+        return speakers
 
     def _number(self, speaker: str | None) -> int:
         if speaker is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -59,6 +59,19 @@ class NewTurn(NamedTuple):
             metadata=dump_metadata(item.get("metadata")),
             external_id=check_name("external_id", item.get("external_id")),
         )
+
+
+def check_ids(ids: int | Iterable[int]) -> list[int]:
+    """Give each id once."""
+    wanted = [ids] if isinstance(ids, int | np.integer) else ids
+    return list(dict.fromkeys(check_id(memory_id) for memory_id in wanted))
+
+
+def check_id(memory_id: object) -> int:
+    """Refuse what is no id of a memory."""
+    if isinstance(memory_id, bool) or not isinstance(memory_id, int | np.integer):
+        raise DTypeError(f"id: wanted a whole number, got {type(memory_id).__name__}")
+    return int(memory_id)
 
 
 def check_size(argument: str, text: object, max_text_bytes: int) -> str:
@@ -131,6 +144,10 @@ def _check_vectors(vector: object, vectors: object, dim: int) -> FloatArray | No
         return check_vector("vector", vector, dim)[np.newaxis]
     if vectors is None:
         return None
+    if type(vectors) is np.ndarray and vectors.dtype == np.float32 and vectors.ndim == 2 and vectors.shape[1] == dim:
+        squares = np.einsum("ij,ij->i", vectors, vectors)  # see check_vector
+        if 1 <= len(squares) <= MAX_KEYS and squares.min() > 0 and squares.max() < math.inf:
+            return np.ascontiguousarray(vectors)
     rows = check_floats("vectors", vectors)
     if rows.ndim != 2 or rows.shape[1] != dim or not 1 <= rows.shape[0] <= MAX_KEYS:
         raise ShapeError(f"vectors: wanted shape (1 to {MAX_KEYS}, {dim}), got {rows.shape}")

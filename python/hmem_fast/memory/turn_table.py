@@ -6,12 +6,13 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from hmem_fast.core import row_checksum
 from hmem_fast.errors import StoreCorruptError
-from hmem_fast.store.record import MemoryRecord, check_row
+from hmem_fast.store.record import MemoryRecord, check_row, damaged
 
-__all__ = ["TURN_TABLES", "TurnRow"]
+__all__ = ["TURN_MIGRATIONS", "TURN_TABLES", "TurnRow"]
 
 TURN_TABLES = (
     """
@@ -21,13 +22,44 @@ CREATE TABLE turns (
     session     TEXT,
     seq         INTEGER NOT NULL,        -- order within the session, given when stored; time never reorders
     time        REAL,                    -- seconds since the epoch
-    unkeyed     INTEGER NOT NULL         -- sentences beyond the limit of dense keys
+    unkeyed     INTEGER NOT NULL,        -- sentences beyond the limit of dense keys
+    checksum    INTEGER NOT NULL         -- CRC-32 of the row
 )
     """,
     "CREATE UNIQUE INDEX turns_by_session ON turns (session, seq) WHERE session IS NOT NULL",
-    "CREATE INDEX turns_by_speaker ON turns (speaker)",
-    "CREATE INDEX turns_by_time ON turns (time)",
+    # Rows without a speaker or a time take no place in these.
+    "CREATE INDEX turns_by_speaker ON turns (speaker) WHERE speaker NOTNULL",
+    "CREATE INDEX turns_by_time ON turns (time) WHERE time NOTNULL",
 )
+
+#: Entry v brings the table and its indexes from format version v to v + 1, and never changes once that is out.
+TURN_MIGRATIONS = {
+    1: (
+        "DROP INDEX turns_by_session",
+        "DROP INDEX turns_by_speaker",
+        "DROP INDEX turns_by_time",
+        "ALTER TABLE turns RENAME TO turns_1",
+        """
+CREATE TABLE turns (
+    memory_id   INTEGER PRIMARY KEY REFERENCES memories ON DELETE CASCADE,
+    speaker     TEXT,
+    session     TEXT,
+    seq         INTEGER NOT NULL,        -- order within the session, given when stored; time never reorders
+    time        REAL,                    -- seconds since the epoch
+    unkeyed     INTEGER NOT NULL,        -- sentences beyond the limit of dense keys
+    checksum    INTEGER NOT NULL         -- CRC-32 of the row
+)
+    """,
+        """
+INSERT INTO turns SELECT memory_id, speaker, session, seq, time, unkeyed,
+    row_checksum(memory_id, speaker, session, seq, time, unkeyed) FROM turns_1 ORDER BY memory_id
+        """,
+        "DROP TABLE turns_1",
+        "CREATE UNIQUE INDEX turns_by_session ON turns (session, seq) WHERE session IS NOT NULL",
+        "CREATE INDEX turns_by_speaker ON turns (speaker) WHERE speaker NOTNULL",
+        "CREATE INDEX turns_by_time ON turns (time) WHERE time NOTNULL",
+    ),
+}
 
 
 class TurnRow(NamedTuple):
@@ -40,31 +72,48 @@ class TurnRow(NamedTuple):
     time: float | None
     unkeyed: int
 
+    def checksum(self) -> int:
+        """CRC-32 of the row."""
+        return row_checksum(*self)
+
 
 def insert(connection: sqlite3.Connection, rows: Iterable[TurnRow]) -> None:
     """Add turns."""
     connection.executemany(
-        "INSERT INTO turns (memory_id, speaker, session, seq, time, unkeyed) VALUES (?, ?, ?, ?, ?, ?)",
-        [(row.memory_id, row.speaker, row.session, row.seq, row.time, row.unkeyed) for row in rows],
+        "INSERT INTO turns (memory_id, speaker, session, seq, time, unkeyed, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(*row, row.checksum()) for row in rows],
     )
 
 
 def update(connection: sqlite3.Connection, row: TurnRow) -> None:
     """Write a turn anew; its place in its session stays."""
     connection.execute(
-        "UPDATE turns SET speaker = ?, time = ?, unkeyed = ? WHERE memory_id = ?",
-        (row.speaker, row.time, row.unkeyed, row.memory_id),
+        "UPDATE turns SET speaker = ?, time = ?, unkeyed = ?, checksum = ? WHERE memory_id = ?",
+        (row.speaker, row.time, row.unkeyed, row.checksum(), row.memory_id),
     )
 
 
 def read(connection: sqlite3.Connection, memory_ids: Iterable[int]) -> dict[int, TurnRow]:
-    """Read turns by memory id; ids that are not there are left out."""
+    """Read turns by memory id; ids that are not there are left out.
+
+    Raises
+    ------
+    StoreCorruptError
+        If a turn does not match its checksum.
+    """
     rows = connection.execute(
-        "SELECT memory_id, speaker, session, seq, time, unkeyed FROM turns "
+        "SELECT memory_id, speaker, session, seq, time, unkeyed, checksum FROM turns "
         "WHERE memory_id IN (SELECT value FROM json_each(?))",
         (json.dumps(list(memory_ids)),),
     )
-    return {row[0]: TurnRow(*row) for row in rows}
+    return {row[0]: _checked(row) for row in rows}
+
+
+def _checked(row: tuple[Any, ...]) -> TurnRow:
+    turn = TurnRow(*row[:-1])
+    if bytes in map(type, turn) or turn.checksum() != row[-1]:  # text and bytes have the same checksum
+        raise damaged(f"turn of memory {turn.memory_id}")
+    return turn
 
 
 def read_with_memories(
@@ -75,10 +124,11 @@ def read_with_memories(
     Raises
     ------
     StoreCorruptError
-        If a memory does not match its checksum, or has no turn.
+        If a memory or its turn does not match its checksum, or there is no turn.
     """
     rows = connection.execute(
-        "SELECT m.memory_id, external_id, text, metadata, checksum, t.memory_id, speaker, session, seq, time, unkeyed "
+        "SELECT m.memory_id, external_id, text, metadata, m.checksum, "
+        "t.memory_id, speaker, session, seq, time, unkeyed, t.checksum "
         "FROM memories AS m LEFT JOIN turns AS t USING (memory_id) "
         "WHERE m.memory_id IN (SELECT value FROM json_each(?))",
         (json.dumps(list(memory_ids)),),
@@ -89,8 +139,14 @@ def read_with_memories(
         check_row(memory, checksum)
         if turn[0] is None:
             raise StoreCorruptError(f"memory {memory_id}: its row in the table of turns is missing")
-        found[memory_id] = (memory, TurnRow(*turn))
+        found[memory_id] = (memory, _checked(tuple(turn)))
     return found
+
+
+def missing(connection: sqlite3.Connection) -> list[int]:
+    """Ids of memories that have no turn, ascending."""
+    rows = connection.execute("SELECT memory_id FROM memories EXCEPT SELECT memory_id FROM turns ORDER BY memory_id")
+    return [memory_id for (memory_id,) in rows]
 
 
 def last_of_session(

@@ -68,7 +68,8 @@ def to_sql(where: Where) -> Sql:
             parameters.append(name)
         members = list(value) if isinstance(value, AbstractSet | list | tuple) else None
         if members is None:
-            conditions.append(f"{column} IS ?")
+            # An index of what is there serves "=" and not "IS".
+            conditions.append(f"{column} {'IS' if value is None else '='} ?")
             parameters.append(_scalar(name, value))
         else:
             if None in members:  # SQL's IN never matches NULL

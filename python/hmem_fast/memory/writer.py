@@ -23,6 +23,7 @@ from hmem_fast.memory import turn_table
 from hmem_fast.memory.encoder_slot import EncoderSlot
 from hmem_fast.memory.keys import KeyRecipe
 from hmem_fast.memory.live_index import Added
+from hmem_fast.memory.result import ForgetPlan
 from hmem_fast.memory.trace_rows import TraceRows, words_of
 from hmem_fast.memory.turn import NewTurn
 from hmem_fast.memory.turn_table import TurnRow
@@ -109,7 +110,7 @@ class Writer:
             texts=[words_of(place.window, [text for kind, text in place.pieces if kind == "cue"]) for place in placed],
             speakers=[turn.speaker for turn in turns],
         )
-        return Added(transaction.before, transaction.change_seq, rows)
+        return Added(transaction.before, transaction.change_seq, transaction.stamp, rows)
 
     def update(self, memory_id: int, turn: NewTurn, *, keep_time: bool) -> None:
         """Write a memory anew; its place in its session stays."""
@@ -132,8 +133,33 @@ class Writer:
                 transaction.insert_keys(memory_id, _ready_keys(turn))
             transaction.log("put", near)
 
-    def forget(self, memory_ids: Sequence[int]) -> None:
-        """Remove memories, with their keys and links, in one transaction."""
+    def known(self, memory_ids: Sequence[int]) -> list[int]:
+        """Give those that are there; what was there once is passed over.
+
+        Raises
+        ------
+        UnknownIdError
+            If an id was never given.
+        """
+        with self._store.snapshot() as connection:
+            there = turn_table.read(connection, memory_ids)
+            last = self._store.last_memory_id()
+        for memory_id in memory_ids:
+            if not 0 < memory_id <= last:
+                raise UnknownIdError(f"id: there never was a memory {memory_id}")
+        return [memory_id for memory_id in memory_ids if memory_id in there]
+
+    def plan_forget(self, memory_ids: Sequence[int]) -> ForgetPlan:
+        """Say what forgetting would do."""
+        gone = frozenset(memory_ids)
+        with self._store.snapshot() as connection:
+            plan = self._store.plan_forget(memory_ids)
+            rows = turn_table.read(connection, memory_ids)
+            near = self._survivors_after(connection, rows.values(), gone)
+        return ForgetPlan(ids=tuple(memory_ids), keys=len(plan.key_ids), links=len(plan.links), renewed=tuple(near))
+
+    def forget(self, memory_ids: Sequence[int]) -> Sequence[int]:
+        """Remove memories, with their keys and links, in one transaction; gives the neighbours that were renewed."""
         gone = frozenset(memory_ids)
         with self._store.snapshot() as connection:
             rows = turn_table.read(connection, memory_ids)
@@ -148,6 +174,7 @@ class Writer:
             for memory in rekeyed:
                 _write(transaction, memory)
             transaction.log("put", near)
+        return near
 
     def renew(self) -> int:
         """Encode the keys that were left without a vector; gives the number of memories that were renewed.
@@ -162,13 +189,22 @@ class Writer:
                     "SELECT DISTINCT memory_id FROM keys WHERE vector IS NULL ORDER BY memory_id"
                 )
             ]
-        for start in range(0, len(stale), _ENCODE_TURNS):
-            rekeyed = self._renew_contexts(stale[start : start + _ENCODE_TURNS], forgive=())
+        self._rewrite_keys(stale, forgive=())
+        return len(stale)
+
+    def make_keys(self, memory_ids: Sequence[int]) -> list[int]:
+        """Make the keys of memories that lost some anew; gives those whose keys wait for `renew`."""
+        self._rewrite_keys(memory_ids, forgive=(Exception,))
+        waiting = (key.memory_id for key in self._store.keys(memory_ids) if key.vector is None)
+        return list(dict.fromkeys(waiting))
+
+    def _rewrite_keys(self, memory_ids: Sequence[int], *, forgive: tuple[type[Exception], ...]) -> None:
+        for start in range(0, len(memory_ids), _ENCODE_TURNS):
+            rekeyed = self._renew_contexts(memory_ids[start : start + _ENCODE_TURNS], forgive=forgive)
             with self._store.transaction() as transaction:
                 for memory in rekeyed:
                     _write(transaction, memory)
                 transaction.log("put", [memory.row.memory_id for memory in rekeyed])
-        return len(stale)
 
     def _place(self, turns: Sequence[NewTurn]) -> list[_Place]:
         """Find each turn's place in its session, what is encoded of it, and the turns whose words it is found by."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hmem_fast.core import row_checksum
 from hmem_fast.errors import DTypeError, InvalidValueError, StoreCorruptError
 from hmem_fast.types import FloatArray
 
@@ -50,7 +50,11 @@ class MemoryRecord(NamedTuple):
 
     def checksum(self) -> int:
         """CRC-32 of the row."""
-        return _crc(str(self.memory_id), self.external_id, self.text, self.metadata)
+        return row_checksum(self.memory_id, self.external_id, self.text, self.metadata)
+
+    def is_whole(self, stored: int) -> bool:
+        """Whether it is what was written. Text and bytes have the same checksum, so that is looked at too."""
+        return bytes not in map(type, self) and self.checksum() == stored
 
 
 class NewMemory(NamedTuple):
@@ -84,18 +88,17 @@ class KeyRecord(NamedTuple):
 
     def checksum(self) -> int:
         """CRC-32 of the row."""
-        return _crc(str(self.key_id), str(self.memory_id), self.kind, self.text, self.vector, self.producer)
+        return row_checksum(self.key_id, self.memory_id, self.kind, self.text, self.vector, self.producer)
+
+    def is_whole(self, stored: int) -> bool:
+        """Whether it is what was written. Text and bytes have the same checksum, so that is looked at too."""
+        types = tuple(map(type, self))
+        return types[4] is not str and bytes not in (types[2], types[3], types[5]) and self.checksum() == stored
 
 
-def _crc(*fields: str | bytes | None) -> int:
-    parts = []
-    for field in fields:
-        if field is None:
-            parts.append(b"-")
-        else:
-            raw = field.encode() if isinstance(field, str) else field
-            parts += (b"%d:" % len(raw), raw)
-    return zlib.crc32(b"".join(parts))
+def damaged(what: str) -> StoreCorruptError:
+    """Say that a row does not match its checksum."""
+    return StoreCorruptError(f"{what}: its checksum does not match; the file was damaged or edited by hand")
 
 
 def check_row(record: MemoryRecord | KeyRecord, stored: int) -> None:
@@ -106,9 +109,9 @@ def check_row(record: MemoryRecord | KeyRecord, stored: int) -> None:
     StoreCorruptError
         If they differ; the message names the row.
     """
-    if record.checksum() != stored:
+    if not record.is_whole(stored):
         name = f"memory {record.memory_id}" if isinstance(record, MemoryRecord) else f"key {record.key_id}"
-        raise StoreCorruptError(f"{name}: its checksum does not match; the file was damaged or edited by hand")
+        raise damaged(name)
 
 
 def check_text(argument: str, text: object) -> str:

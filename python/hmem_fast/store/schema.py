@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from hmem_fast.core import row_checksum
 from hmem_fast.errors import StoreCorruptError, StoreVersionError
+from hmem_fast.store.change import new_stamp
+from hmem_fast.store.record import damaged
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "create", "migrate"]
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "STORE_ID", "create", "migrate"]
 
 #: "hmem" in ASCII; SQLite keeps it in the file's header, so that a stranger's file is told apart from ours.
 APPLICATION_ID = 0x686D656D
 
 #: Version of the file format; moves apart from the version of the package.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+#: The property that tells one store from all others. A copy has the same.
+STORE_ID = "store_id"
 
 _TABLES = (
     """
 CREATE TABLE properties (
     name        TEXT PRIMARY KEY,
-    value       TEXT NOT NULL                -- JSON
+    value       TEXT NOT NULL,               -- JSON
+    checksum    INTEGER NOT NULL
 ) WITHOUT ROWID
     """,
     """
@@ -56,13 +65,50 @@ CREATE TABLE links (
 CREATE TABLE changes (
     change_seq  INTEGER PRIMARY KEY AUTOINCREMENT,
     operation   TEXT NOT NULL CHECK (operation IN ('put', 'remove')),
-    memory_id   INTEGER NOT NULL
+    memory_id   INTEGER NOT NULL,
+    stamp       INTEGER NOT NULL             -- drawn at random, the same in all rows of a transaction
 )
     """,
 )
 
-# Entry v takes a file from version v to v + 1.
-_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+
+def _to_2(connection: sqlite3.Connection) -> None:
+    """Give the change log stamps, properties checksums, and the store an id."""
+    # Made anew instead of altered, so that a migrated file has the very tables of a new one.
+    connection.execute("ALTER TABLE changes RENAME TO changes_1")
+    connection.execute(
+        """
+CREATE TABLE changes (
+    change_seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    operation   TEXT NOT NULL CHECK (operation IN ('put', 'remove')),
+    memory_id   INTEGER NOT NULL,
+    stamp       INTEGER NOT NULL             -- drawn at random, the same in all rows of a transaction
+)
+        """
+    )
+    connection.execute(
+        "INSERT INTO changes (change_seq, operation, memory_id, stamp) "
+        "SELECT change_seq, operation, memory_id, ? FROM changes_1 ORDER BY change_seq",
+        (new_stamp(),),
+    )
+    connection.execute("DROP TABLE changes_1")
+    connection.execute("ALTER TABLE properties RENAME TO properties_1")
+    connection.execute(
+        """
+CREATE TABLE properties (
+    name        TEXT PRIMARY KEY,
+    value       TEXT NOT NULL,               -- JSON
+    checksum    INTEGER NOT NULL
+) WITHOUT ROWID
+    """
+    )
+    connection.execute("INSERT INTO properties SELECT name, value, row_checksum(name, value) FROM properties_1")
+    connection.execute("DROP TABLE properties_1")
+    _name(connection)
+
+
+# Entry v takes a file from version v to v + 1. What an entry writes never changes once a version is out.
+_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
 
 
 def create(connection: sqlite3.Connection, use_tables: Sequence[str]) -> None:
@@ -72,6 +118,7 @@ def create(connection: sqlite3.Connection, use_tables: Sequence[str]) -> None:
     """
     for statement in (*_TABLES, *use_tables):
         connection.execute(statement)
+    _name(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -92,17 +139,93 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def check_readable(version: int) -> None:
-    """Refuse a file that a newer hmem_fast has written."""
+def check_tables(connection: sqlite3.Connection, use_tables: Sequence[str]) -> None:
+    """Refuse a file whose tables and indexes are not declared as `create` declares them.
+
+    SQLite reads their declarations from the file and keeps no checksum of them.
+
+    Raises
+    ------
+    StoreCorruptError
+        If one is missing or declared otherwise.
+    """
+    declared = {_in_one_line(sql) for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql NOTNULL")}
+    for statement in (*_TABLES, *use_tables):
+        if _in_one_line(statement) not in declared:
+            what = " ".join(statement.split()[1:3]).lower()
+            raise StoreCorruptError(f"{what}: missing, or declared otherwise; the file was damaged or edited by hand")
+
+
+def _in_one_line(statement: str) -> str:
+    return " ".join(statement.split())
+
+
+def store_id_of(connection: sqlite3.Connection) -> str:
+    """Read the id of a store of the current version.
+
+    Raises
+    ------
+    StoreCorruptError
+        If it is missing or damaged.
+    """
+    row = connection.execute("SELECT value, checksum FROM properties WHERE name = ?", (STORE_ID,)).fetchone()
+    if row is None:
+        raise StoreCorruptError(f"property {STORE_ID}: missing; the file was damaged or edited by hand")
+    return str(load_property(STORE_ID, *row))
+
+
+def load_property(name: str, value: str, checksum: int) -> object:
+    """Read the value of a property.
+
+    Raises
+    ------
+    StoreCorruptError
+        If it does not match its checksum, or is no JSON.
+    """
+    if row_checksum(name, value) != checksum:
+        raise damaged(f"property {name}")
+    try:
+        read: object = json.loads(value)
+    except ValueError:
+        raise StoreCorruptError(f"property {name}: no JSON; the file was damaged or edited by hand") from None
+    return read
+
+
+def check_version(version: int, *, write: bool) -> None:
+    """Refuse a file that a newer hmem_fast has written, and an older one where it cannot be migrated."""
     if version > SCHEMA_VERSION:
         raise StoreVersionError(
             f"the store has format version {version}, this hmem_fast reads up to {SCHEMA_VERSION}; "
             "install a newer hmem_fast"
         )
+    if 0 < version < SCHEMA_VERSION and not write:
+        raise StoreVersionError(
+            f"the store has format version {version}, this hmem_fast reads version {SCHEMA_VERSION}; "
+            'open it once with mode="w", which migrates it'
+        )
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring a file from `version` to the current one."""
+def migrate(connection: sqlite3.Connection, version: int, use_migrations: Mapping[int, Sequence[str]]) -> None:
+    """Bring a file from `version` to the current one: at each step the store's tables, then those of the use.
+
+    Statements may use ``row_checksum(field, …)``.
+    """
+    connection.create_function("row_checksum", -1, row_checksum, deterministic=True)
     for step in range(version, SCHEMA_VERSION):
         _MIGRATIONS[step](connection)
+        for statement in use_migrations.get(step, ()):
+            connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _name(connection: sqlite3.Connection) -> None:
+    set_property(connection, STORE_ID, secrets.token_hex(16))
+
+
+def set_property(connection: sqlite3.Connection, name: str, value: object) -> None:
+    """Write a property, as JSON."""
+    written = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    connection.execute(
+        "INSERT OR REPLACE INTO properties (name, value, checksum) VALUES (?, ?, ?)",
+        (name, written, row_checksum(name, written)),
+    )

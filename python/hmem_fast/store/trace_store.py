@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from hmem_fast.errors import ClosedError, HmemError, InvalidValueError, ReadOnlyError, StoreNotFoundError
 from hmem_fast.store import schema
-from hmem_fast.store.change import Change
+from hmem_fast.store.backup import FILE, copy_database
 from hmem_fast.store.connection import Connection
 from hmem_fast.store.lock import WriterLock
-from hmem_fast.store.record import KeyRecord, MemoryRecord, check_row
-from hmem_fast.store.transaction import Transaction
+from hmem_fast.store.network import warn_of_network
+from hmem_fast.store.upkeep import Upkeep
 
 __all__ = ["Durability", "Mode", "TraceStore"]
 
@@ -26,10 +25,10 @@ Durability = Literal["power", "process", "none"]
 # What must have reached the disk before a commit returns: everything, what survives the process, or nothing.
 _SYNCHRONOUS: dict[str, str] = {"power": "FULL", "process": "NORMAL", "none": "OFF"}
 
-_FILE = "truth.sqlite3"
+_NO_MIGRATIONS: Mapping[int, Sequence[str]] = {}
 
 
-class TraceStore:
+class TraceStore(Upkeep):
     """Durable truth of one store: what is in it, and in which order it changed.
 
     One process writes, any number read. Writes are transactions: when ``with store.transaction()`` has ended, all of it
@@ -45,6 +44,8 @@ class TraceStore:
         What a committed transaction survives: power failure, the death of the process, or nothing.
     use_tables : sequence of str
         Statements that make the tables of the use, run when the store is created.
+    use_migrations : mapping of int to sequences of str
+        Entry v: statements that take the tables of the use from format version v to v + 1, run after the store's own.
 
     Raises
     ------
@@ -53,7 +54,7 @@ class TraceStore:
     StoreNotFoundError
         If ``mode="r"`` and there is no store.
     StoreVersionError, StoreCorruptError
-        If the file is newer than this library, or no store.
+        If the file is newer than this library, or older and opened for reading; or if it is no store.
     """
 
     def __init__(
@@ -63,12 +64,16 @@ class TraceStore:
         mode: Mode = "w",
         durability: Durability = "power",
         use_tables: Sequence[str] = (),
+        use_migrations: Mapping[int, Sequence[str]] = _NO_MIGRATIONS,
     ) -> None:
         if mode not in ("r", "w"):
             raise InvalidValueError(f'mode: wanted "r" or "w", got {mode!r}')
         if durability not in _SYNCHRONOUS:
             raise InvalidValueError(f'durability: wanted "power", "process" or "none", got {durability!r}')
         self.path = None if path is None else Path(os.fsdecode(path)).absolute()
+        self._file = None if self.path is None else self.path / FILE
+        #: 128 random bits in hexadecimal, drawn when the store was made; a copy has the same.
+        self.store_id = ""
         self.mode: Mode = mode
         self.durability: Durability = durability
         self._process = os.getpid()
@@ -77,180 +82,79 @@ class TraceStore:
         # Readers have a connection of their own, so that they do not wait for a commit.
         self._reader: Connection | None = None
         try:
-            self._open(use_tables)
+            self._open(use_tables, use_migrations)
         except BaseException:
             self._close()
             raise
 
-    def _open(self, use_tables: Sequence[str]) -> None:
-        if self.path is None:
+    def _open(self, use_tables: Sequence[str], use_migrations: Mapping[int, Sequence[str]]) -> None:
+        if self.path is None or self._file is None:
             if self.mode == "r":
                 raise InvalidValueError('mode: a store in memory starts empty, so mode="r" could never read anything')
             self._writer = self._reader = Connection(None, write=True)
-            self._prepare(self._writer, use_tables)
-            return
-        file = self.path / _FILE
-        if self.path.exists() and not self.path.is_dir():
-            raise InvalidValueError(f"path: wanted a folder, got a file: {self.path}")
-        if self.mode == "w":
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = WriterLock(self.path)
-            self._writer = Connection(file, write=True)
-            self._prepare(self._writer, use_tables)
-        elif not file.is_file():
-            raise StoreNotFoundError(f"path: there is no hmem_fast store at {self.path}")
-        self._reader = Connection(file, write=False)
+            self._prepare(self._writer, use_tables, use_migrations)
+        else:
+            if self.path.exists() and not self.path.is_dir():
+                raise InvalidValueError(f"path: wanted a folder, got a file: {self.path}")
+            if self.mode == "w":
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._lock = WriterLock(self.path)
+                self._writer = Connection(self._file, write=True)
+                self._prepare(self._writer, use_tables, use_migrations)
+            elif not self._file.is_file():
+                raise StoreNotFoundError(f"path: there is no hmem_fast store at {self.path}")
+            self._reader = Connection(self._file, write=False)
         with self._reader.transaction() as connection:
             version = schema.version_of(connection)
-        schema.check_readable(version)
-        if version == 0:
-            raise StoreNotFoundError(f"path: the store at {self.path} is empty; its writer never finished making it")
+            if version == 0:
+                raise StoreNotFoundError(
+                    f"path: the store at {self.path} is empty; its writer never finished making it"
+                )
+            schema.check_version(version, write=False)
+            schema.check_tables(connection, use_tables)
+            self.store_id = schema.store_id_of(connection)
+        if self.path is not None:
+            warn_of_network(self.path)
 
-    def _prepare(self, writer: Connection, use_tables: Sequence[str]) -> None:
+    def _prepare(
+        self, writer: Connection, use_tables: Sequence[str], use_migrations: Mapping[int, Sequence[str]]
+    ) -> None:
         """Make or migrate the tables, and set what a connection that writes needs."""
         with writer.transaction() as connection:
             version = schema.version_of(connection)
-        schema.check_readable(version)
+            schema.check_version(version, write=True)
         with writer.bare() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
             if self.durability == "power":
                 connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache
             connection.execute("PRAGMA foreign_keys = ON")
-            # A page that is written again and again is copied into the file once a checkpoint. 32 MiB of log.
-            connection.execute("PRAGMA wal_autocheckpoint = 8192")
-            if 0 < version < schema.SCHEMA_VERSION:
-                self._backup(connection, version)
+            connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten with zeros
+        if self._file is not None and 0 < version < schema.SCHEMA_VERSION:
+            with writer.transaction() as connection:
+                copy_database(connection, self._file.with_name(f"{FILE}.v{version}.backup"))
         with writer.transaction("BEGIN IMMEDIATE") as connection:
             if version == 0:
                 schema.create(connection, use_tables)
             elif version < schema.SCHEMA_VERSION:
-                schema.migrate(connection, version)
-
-    def _backup(self, connection: sqlite3.Connection, version: int) -> None:
-        assert self.path is not None
-        copy = sqlite3.connect(self.path / f"{_FILE}.v{version}.backup")
-        try:
-            connection.backup(copy)
-        finally:
-            copy.close()
+                schema.migrate(connection, version, use_migrations)
 
     # Writing
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Write: everything inside is committed when the block ends, nothing of it when the block raises."""
+    def set_properties(self, properties: Mapping[str, object]) -> None:
+        """Write properties of the store, as JSON, in one transaction."""
+        if schema.STORE_ID in properties:
+            raise InvalidValueError(f"properties: {schema.STORE_ID} is given when the store is made and never changes")
+        with self.transaction() as transaction:
+            for name, value in properties.items():
+                schema.set_property(transaction.connection, name, value)
+
+    def check_writable(self) -> Connection:
+        """Refuse a store that was opened for reading; give what writes."""
         self.check_open()
         if self._writer is None:
             raise ReadOnlyError('the store was opened with mode="r"; open it with mode="w" to write')
-        with self._writer.transaction("BEGIN IMMEDIATE") as connection:
-            yield Transaction(connection)
-
-    def set_properties(self, properties: Mapping[str, object]) -> None:
-        """Write properties of the store, as JSON, in one transaction."""
-        with self.transaction() as transaction:
-            transaction.connection.executemany(
-                "INSERT OR REPLACE INTO properties (name, value) VALUES (?, ?)",
-                [(name, json.dumps(value, ensure_ascii=False, allow_nan=False)) for name, value in properties.items()],
-            )
-
-    # Reading
-
-    @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Read several things as they were at one moment."""
-        with self.check_open().transaction() as connection:
-            yield connection
-
-    def properties(self) -> dict[str, Any]:
-        """Read all properties of the store."""
-        with self.snapshot() as connection:
-            return {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM properties")}
-
-    def change_seq(self) -> int:
-        """Number of the last change; 0 for a new store."""
-        with self.snapshot() as connection:
-            return _last_change(connection)
-
-    def data_version(self) -> int:
-        """A number that differs from the last one if another process or connection has committed since."""
-        return self.check_open().data_version()
-
-    def changes_since(self, change_seq: int) -> Change:
-        """Sum up what happened after `change_seq`; 0 gives everything that is there."""
-        with self.snapshot() as connection:
-            last = _last_change(connection)
-            if change_seq == 0:
-                put = connection.execute("SELECT memory_id FROM memories ORDER BY memory_id").fetchall()
-                return Change(last, tuple(memory_id for (memory_id,) in put), ())
-            rows = connection.execute(
-                "SELECT DISTINCT c.memory_id, m.memory_id IS NOT NULL FROM changes AS c "
-                "LEFT JOIN memories AS m USING (memory_id) WHERE c.change_seq > ? ORDER BY c.memory_id",
-                (change_seq,),
-            ).fetchall()
-        return Change(
-            last,
-            tuple(memory_id for memory_id, there in rows if there),
-            tuple(memory_id for memory_id, there in rows if not there),
-        )
-
-    def count(self) -> int:
-        """Number of memories."""
-        with self.snapshot() as connection:
-            (n,) = connection.execute("SELECT count(*) FROM memories").fetchone()
-            return int(n)
-
-    def memory_ids(self) -> list[int]:
-        """Ids of all memories, ascending."""
-        with self.snapshot() as connection:
-            return [
-                memory_id for (memory_id,) in connection.execute("SELECT memory_id FROM memories ORDER BY memory_id")
-            ]
-
-    def memories(self, memory_ids: Iterable[int]) -> dict[int, MemoryRecord]:
-        """Read memories by id; ids that are not there are left out."""
-        with self.snapshot() as connection:
-            rows = connection.execute(
-                "SELECT memory_id, external_id, text, metadata, checksum FROM memories "
-                "WHERE memory_id IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(memory_ids)),),
-            ).fetchall()
-        found = {}
-        for *fields, checksum in rows:
-            record = MemoryRecord(*fields)
-            check_row(record, checksum)
-            found[record.memory_id] = record
-        return found
-
-    def id_of(self, external_id: str) -> int | None:
-        """Id of the memory with this external id, if there is one."""
-        with self.snapshot() as connection:
-            row = connection.execute("SELECT memory_id FROM memories WHERE external_id = ?", (external_id,)).fetchone()
-        return None if row is None else int(row[0])
-
-    def keys(self, memory_ids: Iterable[int]) -> list[KeyRecord]:
-        """Read the keys of memories, by ascending memory id and then key id."""
-        with self.snapshot() as connection:
-            rows = connection.execute(
-                "SELECT key_id, memory_id, kind, text, vector, producer, checksum FROM keys "
-                "WHERE memory_id IN (SELECT value FROM json_each(?)) ORDER BY memory_id, key_id",
-                (json.dumps(list(memory_ids)),),
-            ).fetchall()
-        keys = []
-        for *fields, checksum in rows:
-            key = KeyRecord(*fields)
-            check_row(key, checksum)
-            keys.append(key)
-        return keys
-
-    def key_texts(self, memory_ids: Iterable[int], kind: str) -> list[tuple[int, str]]:
-        """Read (memory id, text) of the keys of one kind, in the order in which they were given."""
-        with self.snapshot() as connection:
-            return connection.execute(
-                "SELECT memory_id, text FROM keys WHERE kind = ? "
-                "AND memory_id IN (SELECT value FROM json_each(?)) ORDER BY memory_id, key_id",
-                (kind, json.dumps(list(memory_ids))),
-            ).fetchall()
+        return self._writer
 
     # Life
 
@@ -266,8 +170,9 @@ class TraceStore:
     def close(self) -> None:
         """Write what is left of the log into the file and give the lock up. A second call does nothing."""
         if self._writer is not None and self._process == os.getpid() and self.path is not None:
-            # A reader in the middle of something keeps the log; the next writer finds it.
+            # A reader in the middle of something keeps the log; the next writer finds it, so nobody waits for that.
             with suppress(HmemError, sqlite3.Error), self._writer.bare() as connection:
+                connection.execute("PRAGMA busy_timeout = 100")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._close()
 
@@ -288,6 +193,11 @@ class TraceStore:
             raise ClosedError("the store is closed")
         return self._reader
 
+    def check_usable(self) -> None:
+        """Refuse a store that was closed, or opened before a fork."""
+        with self.check_open().bare():
+            pass
+
     def __enter__(self) -> Self:
         return self
 
@@ -297,8 +207,3 @@ class TraceStore:
     def __repr__(self) -> str:
         where = "in memory" if self.path is None else repr(str(self.path))
         return f"TraceStore({where}, mode={self.mode!r}, durability={self.durability!r})"
-
-
-def _last_change(connection: sqlite3.Connection) -> int:
-    (last,) = connection.execute("SELECT coalesce(max(change_seq), 0) FROM changes").fetchone()
-    return int(last)

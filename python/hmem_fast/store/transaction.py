@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from hmem_fast.errors import DuplicateIdError, UnknownIdError
+from hmem_fast.store.change import new_stamp
 from hmem_fast.store.record import KeyRecord, MemoryRecord, NewKey, NewMemory
 
 __all__ = ["Transaction"]
@@ -22,6 +23,8 @@ class Transaction:
         The last change before this transaction.
     change_seq : int
         The last change so far.
+    stamp : int
+        Stands beside each change of this transaction.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -33,6 +36,7 @@ class Transaction:
         self._next_key_id: int = given.get("keys", 0) + 1
         self.before: int = given.get("changes", 0)
         self.change_seq = self.before
+        self.stamp = new_stamp()
 
     def insert_memories(self, memories: Sequence[NewMemory]) -> list[int]:
         """Add memories and give their ids, which ascend by one.
@@ -60,6 +64,35 @@ class Transaction:
         """Add a memory and give its id; see `insert_memories`."""
         (memory_id,) = self.insert_memories([NewMemory(external_id, text, metadata)])
         return memory_id
+
+    def insert_records(self, memories: Sequence[MemoryRecord], keys: Sequence[KeyRecord]) -> None:
+        """Add memories and keys with the ids that they have in another store; all must be free here."""
+        self.connection.executemany(
+            "INSERT INTO memories (memory_id, external_id, text, metadata, checksum) VALUES (?, ?, ?, ?, ?)",
+            [(*record, record.checksum()) for record in memories],
+        )
+        self.connection.executemany(
+            "INSERT INTO keys (key_id, memory_id, kind, text, vector, producer, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(*record, record.checksum()) for record in keys],
+        )
+        self.give_ids(
+            max((record.memory_id for record in memories), default=0),
+            max((record.key_id for record in keys), default=0),
+        )
+        self.log("put", [record.memory_id for record in memories])
+
+    def insert_links(self, links: Iterable[tuple[int, int, float]]) -> None:
+        """Add links (source, target, weight) between memories that are there, replacing those that are there."""
+        self.connection.executemany("INSERT OR REPLACE INTO links (source, target, weight) VALUES (?, ?, ?)", links)
+
+    def give_ids(self, last_memory_id: int, last_key_id: int) -> None:
+        """Take ids up to these for given, so that no new memory or key gets one of them."""
+        self._next_memory_id = max(self._next_memory_id, last_memory_id + 1)
+        self._next_key_id = max(self._next_key_id, last_key_id + 1)
+        for table, following in (("memories", self._next_memory_id), ("keys", self._next_key_id)):
+            self.connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+            if following > 1:
+                self.connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, following - 1))
 
     def update_memory(self, record: MemoryRecord) -> None:
         """Write a memory's text, metadata and external id anew."""
@@ -104,8 +137,8 @@ class Transaction:
 
     def log(self, operation: str, memory_ids: Iterable[int]) -> None:
         """Note in the change log that something derived from these memories must be renewed."""
-        rows = [(operation, memory_id) for memory_id in memory_ids]
-        self.connection.executemany("INSERT INTO changes (operation, memory_id) VALUES (?, ?)", rows)
+        rows = [(operation, memory_id, self.stamp) for memory_id in memory_ids]
+        self.connection.executemany("INSERT INTO changes (operation, memory_id, stamp) VALUES (?, ?, ?)", rows)
         self.change_seq += len(rows)
 
     def _duplicate(self, external_ids: Iterable[str | None]) -> DuplicateIdError:
