@@ -10,7 +10,17 @@ from typing import Any
 
 from hmem_fast.errors import InvalidValueError
 
-__all__ = ["add_json", "add_run_options", "at_least_one", "output_path", "plot_path", "text", "write_json"]
+__all__ = [
+    "add_ids",
+    "add_json",
+    "add_run_options",
+    "add_store",
+    "at_least_one",
+    "output_path",
+    "plot_path",
+    "text",
+    "write_json",
+]
 
 _PICTURES = (".png", ".svg", ".pdf")
 
@@ -50,6 +60,16 @@ def plot_path(given: str) -> Path:
     if path.suffix not in _PICTURES:
         raise argparse.ArgumentTypeError(f"wanted a file that ends in {', '.join(_PICTURES)}, got {given!r}")
     return path
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add STORE, a store that is there."""
+    parser.add_argument("store", metavar="STORE", type=Path, help="folder of the store")
+
+
+def add_ids(parser: argparse.ArgumentParser, about: str) -> None:
+    """Add ID …, the memories that are meant."""
+    parser.add_argument("ids", metavar="ID", type=int, nargs="+", help=about)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -44,7 +44,13 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "store": ("store", "remember texts"),
     "recall": ("recall", "find what was meant"),
     "forget": ("forget", "forget memories"),
-    "info": ("info", "what a store holds"),
+    "purge": ("purge", "make memories vanish from every file of the store"),
+    "info": ("info", "what a store holds, and what its files take"),
+    "verify": ("verify", "look for damage in a store"),
+    "repair": ("repair", "mend what verify finds"),
+    "backup": ("backup", "copy a store, also while it is written"),
+    "export": ("export_memory", "write all that is in a store as plain files"),
+    "import": ("import_memory", "make a store from an export"),
     "eval": ("eval", "measure on public data"),
 }
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import asdict
-from pathlib import Path
 
-from hmem_fast.cli.argument import add_json, write_json
+from hmem_fast.cli.argument import add_json, add_store, write_json
 from hmem_fast.memory import Memory
 
 __all__ = ["configure", "run"]
@@ -15,7 +14,7 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("store", metavar="STORE", type=Path, help="folder of the store")
+    add_store(parser)
     add_json(parser)
 
 
