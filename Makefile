@@ -3,9 +3,10 @@
 #   make demo           build, prepare a local encoder, store a conversation, ask it ten questions (no torch)
 #   make test           all tests, those against PyTorch included; TORCH=0 leaves these and the 5 GB install out
 #   make lint           formatting, lints, types
-#   make bench          speed, with the answers checked: kernels, memory, and dense search beside other libraries
+#   make bench          speed, with the answers checked: kernels, memory, stores, and dense search beside other libraries
 #   make bench-kernels  only the kernels, beside what the machine could do at best
 #   make bench-peers    only dense search, on SETS (real clustered mix) at SIZES (20000 100000); BENCH_ARGS are its other options
+#   make bench-store    what a store takes: to write, to open, to hold, to follow; BENCH_ARGS are its options
 #   make asan           the core's tests under AddressSanitizer (Linux on x86-64)
 #   make miri           the kernels' tests under Miri, in plain Rust (nightly, with the component miri)
 #   make check-arm      the NEON kernels against their definition, under emulation
@@ -37,7 +38,7 @@ ARM_EMULATOR ?= qemu-aarch64-static
 ARM_SYSROOT  ?= /usr/aarch64-linux-gnu
 RUSTC        ?= rustc
 
-.PHONY: demo test lint bench bench-kernels bench-peers asan miri check-arm docs wheel clean
+.PHONY: demo test lint bench bench-kernels bench-peers bench-store asan miri check-arm docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/installed $(STAMPS)/weights
@@ -58,10 +59,14 @@ lint: $(STAMPS)/installed $(STAMPS)/lint
 
 bench: bench-kernels $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/test $(STAMPS)/peers
 	$(BIN)/python -m pytest benches $(PYTEST_ARGS)
+	$(BIN)/python -m benches.store
 	$(BIN)/python -m benches.peers --sets $(SETS) --sizes $(SIZES) $(BENCH_ARGS)
 
 bench-peers: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/peers
 	$(BIN)/python -m benches.peers --sets $(SETS) --sizes $(SIZES) $(BENCH_ARGS)
+
+bench-store: $(STAMPS)/installed
+	$(BIN)/python -m benches.store $(BENCH_ARGS)
 
 bench-kernels:
 	cargo bench --quiet -p hmem-core --bench kernels

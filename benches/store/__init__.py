@@ -1,0 +1,1 @@
+"""What a store takes: to write, to open, to hold, to follow."""
