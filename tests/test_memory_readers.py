@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 from hmem_fast.encode import HashingEncoder
 from hmem_fast.memory import Memory
@@ -31,9 +32,10 @@ while time.time() < until:
     memory = reopened
     low, high = json.loads(said.read_text())
     if high:
-        newest = memory.recall(f"token{high}", k=1, pipeline="bm25")
-        assert [hit.text for hit in newest] == [f"token{high} was said"], (high, newest)
-        low, high = json.loads(said.read_text())
+        newest = [hit.text for hit in memory.recall(f"token{high}", k=1, pipeline="bm25")]
+        low, now = json.loads(said.read_text())
+        # A reader that had to wait long for its turn may find that even this one was forgotten.
+        assert newest == [f"token{high} was said"] or (not newest and low > high - 60), (low, high, now, newest)
         gone = memory.recall(f"token{low - 1}", k=1, pipeline="bm25")
         assert not gone, (low, gone)
         assert memory.recall(f"token{high} said", k=3)
@@ -45,6 +47,12 @@ print(json.dumps(asked))
 """
 
 
+def stop(processes):
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
 def test_readers_see_what_was_committed_and_never_what_was_forgotten(tmp_path, monkeypatch):
     monkeypatch.setattr("hmem_fast.memory.saver._MUCH", 100)
     path, said = tmp_path / "store", tmp_path / "said"
@@ -53,7 +61,7 @@ def test_readers_see_what_was_committed_and_never_what_was_forgotten(tmp_path, m
         said.with_suffix(".new").write_text(json.dumps([low, high]), encoding="utf-8")
         said.with_suffix(".new").replace(said)
 
-    with Memory.open(path, encoder=HashingEncoder(64)) as memory:
+    with Memory.open(path, encoder=HashingEncoder(64)) as memory, ExitStack() as stack:
         say(0, 0)
         until = time.time() + SECONDS + 3  # they have to start
         readers = [
@@ -65,6 +73,7 @@ def test_readers_see_what_was_committed_and_never_what_was_forgotten(tmp_path, m
             )
             for _ in range(READERS)
         ]
+        stack.callback(stop, readers)
         low = high = 1
         while time.time() < until:
             if high % 7 == 0:

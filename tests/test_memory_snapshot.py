@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -421,9 +420,11 @@ class TestPurge:
 
     def test_a_purge_that_was_cut_short_is_finished_by_the_next_writer(self, stored, monkeypatch):
         memory = open_memory(stored)
-        monkeypatch.setattr(
-            "hmem_fast.memory.upkeep.finish_purge", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)
-        )
+
+        def interrupted(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("hmem_fast.memory.upkeep.finish_purge", interrupted)
         with pytest.raises(KeyboardInterrupt):
             memory.purge([81, 82])
         memory._store.close()
