@@ -194,6 +194,33 @@ class TestWriting:
         with open_memory(path, "r") as memory:
             assert memory.recall("glacier", k=1)[0].id == memory_id
 
+    def test_a_full_disk_is_not_asked_again_with_every_memory(self, path, monkeypatch):
+        from hmem_fast.errors import StoreIOError
+
+        tries = []
+
+        def full(*args, **kwargs):
+            tries.append(1)
+            raise StoreIOError("no space left")
+
+        monkeypatch.setattr(saver, "_MUCH", 100)
+        with open_memory(path) as memory:
+            snapshots = type(memory._index.snapshots)
+            write = snapshots.write
+            monkeypatch.setattr(snapshots, "write", full)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                memory.store_many(items(300))
+                for item in items(300, first=300):
+                    memory.store(**item)
+                    if memory._saver._thread is not None:
+                        memory._saver._thread.join()
+            assert 1 <= len(tries) <= 5
+            monkeypatch.setattr(snapshots, "write", write)
+            memory.flush()
+        with open_memory(path, "r") as memory:
+            assert len(memory.recall("bees", k=1000)) == 600
+
     def test_a_reader_never_writes(self, path):
         with open_memory(path) as memory:
             memory.store_many(items(3))
@@ -262,6 +289,24 @@ class TestDamage:
             warnings.simplefilter("error")
             with open_memory(stored, "r") as memory:
                 assert answers(memory) == expected
+
+    def test_one_that_cannot_be_read_is_told_too(self, stored, tmp_path, monkeypatch):
+        from hmem_fast.errors import StoreIOError
+
+        expected = rebuilt(stored, tmp_path)
+
+        class Closed:
+            def __init__(self, path, fingerprint):
+                pass
+
+            def open(self, like):
+                raise StoreIOError("permission denied")
+
+        monkeypatch.setattr("hmem_fast.store.snapshots.SnapshotFolder", Closed)
+        with pytest.warns(SnapshotWarning, match="permission denied"):
+            memory = open_memory(stored, "r")
+        with memory:
+            assert answers(memory) == expected
 
     def test_a_snapshot_of_another_store_is_not_used(self, stored, tmp_path):
         with open_memory(tmp_path / "other") as memory:
@@ -454,6 +499,28 @@ class TestPurge:
             found = answers(memory)
         with open_memory(stored, "r") as memory:
             assert answers(memory) == found
+
+    def test_a_reader_lets_go_even_where_there_is_no_new_snapshot(self, stored, monkeypatch):
+        from hmem_fast.errors import StoreIOError
+
+        def full(*args, **kwargs):
+            raise StoreIOError("no space left")
+
+        with InAProcess(stored) as reader, open_memory(stored) as memory:
+            monkeypatch.setattr(type(memory._index.snapshots), "write", full)
+            with pytest.warns(SnapshotWarning, match="no space left"):
+                purged = memory.purge([81, 82])
+            assert purged.is_complete
+            if sys.platform == "linux":
+                assert purged.readers == (reader.pid,)
+            for _ in range(2):
+                reader.stdin.write("ask\n")
+                reader.stdin.flush()
+                assert reader.stdout.readline() == "160 found\n"
+            assert memory._index.snapshots.readers() == ()
+            with open_memory(stored, "r") as fresh:
+                assert answers(fresh) == answers(memory)
+            monkeypatch.undo()
 
     def test_a_plan_says_what_would_go(self, stored):
         with open_memory(stored) as memory:

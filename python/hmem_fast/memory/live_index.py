@@ -122,8 +122,8 @@ class LiveIndex:
         """Catch up if this process or another one has committed since the last look."""
         version = self._store.data_version()
         if version != self._data_version or self.is_behind:
-            if self._store.mode == "r" and self._should_move():
-                self._open_snapshot()
+            if self._store.mode == "r":
+                self._move()
             self.catch_up()
             self._data_version = version
 
@@ -185,34 +185,45 @@ class LiveIndex:
 
     # Snapshots
 
-    def _open_snapshot(self) -> None:
-        """Go on from the newest snapshot; all that is missing in it is caught up with before anybody sees it."""
+    def _open_snapshot(self) -> bool:
+        """Go on from the newest snapshot; all that is missing in it is caught up with before anybody sees it.
+
+        False where there is none that can be used.
+        """
         opened = None if self.snapshots is None else self.snapshots.open(self._new_traces())
         if opened is None:
-            return
+            return False
         assert self.snapshots is not None
         try:
             speakers = Speakers.from_bytes(opened.extra)
         except ValueError as error:
             self.snapshots.refuse(f"snapshot {opened.info.generation}: {error}")
-            return
+            return False
         derived = Derived(opened.index, speakers)
         derived.change_seq, derived.stamp = opened.info.change_seq, opened.info.stamp
         derived.generation = opened.info.generation
         with self._catching_up:
             self._derived = self._read_changes(derived)
+        return True
 
-    def _should_move(self) -> bool:
-        """Whether a reader is to go on from a newer snapshot.
+    def _move(self) -> None:
+        """Let a reader go on from a newer snapshot, where that is worth it or its own was taken away."""
+        derived = self._derived
+        if self.snapshots is None:
+            return
+        if derived.generation is None or self.snapshots.is_there(derived.generation):
+            if self._is_worth_moving(self.snapshots):
+                self._open_snapshot()
+        elif not self._open_snapshot():
+            # Something in it is to vanish, and there is no other: keep what is left of it.
+            self.catch_up()
+            with self._catching_up:
+                derived.traces.compact()
+                derived.generation = None
 
-        Because its own was taken away: something in it is to vanish. Or because it holds, or would have to make, much
-        that the newer one has ready, in memory that all readers share.
-        """
-        derived, snapshots = self._derived, self.snapshots
-        if snapshots is None:
-            return False
-        if derived.generation is not None and not snapshots.is_there(derived.generation):
-            return True
+    def _is_worth_moving(self, snapshots: Snapshots) -> bool:
+        """Whether a reader holds, or would have to make, much that a newer snapshot has ready for all readers."""
+        derived = self._derived
         behind = self._store.pending(derived.change_seq)
         if behind + derived.n_unsaved < _MANY_OWN:
             return False

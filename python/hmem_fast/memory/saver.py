@@ -27,10 +27,12 @@ class Saver:
         self._index = index
         self._saving = threading.Lock()
         self._thread: threading.Thread | None = None
+        #: After a failure, unsaved keys at which the next one is begun: a full disk is not asked with every memory.
+        self._again_at = 0
 
     def keep_up(self) -> None:
         """Begin a snapshot in the background where much is unsaved and none is being written."""
-        if self._index.n_unsaved < _MUCH or self._index.snapshots is None or self._saving.locked():
+        if self._index.n_unsaved < max(_MUCH, self._again_at) or self._index.snapshots is None or self._saving.locked():
             return
         self._thread = threading.Thread(target=self._save_or_warn, name="hmem_fast-snapshot", daemon=True)
         self._thread.start()
@@ -78,7 +80,9 @@ class Saver:
     def _save_or_warn(self) -> None:
         try:
             self.save()
+            self._again_at = 0
         except HmemError as error:
+            self._again_at = 2 * self._index.n_unsaved
             warn_unsaved(error)
 
 

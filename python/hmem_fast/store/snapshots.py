@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hmem_fast.core import OpenedSnapshot, SnapshotFolder, SnapshotInfo, TraceIndex
-from hmem_fast.errors import SnapshotError, SnapshotWarning
+from hmem_fast.errors import SnapshotError, SnapshotWarning, StoreIOError
 from hmem_fast.store.durable_file import sync
 from hmem_fast.store.mapped import processes_with_removed
 from hmem_fast.store.trace_store import TraceStore
@@ -44,7 +44,7 @@ class Snapshots:
         """What the newest snapshot holds, read from its manifest alone; None where there is none that can be used."""
         try:
             return self._folder.newest()
-        except SnapshotError:
+        except (SnapshotError, StoreIOError):
             return None  # told when it is opened
 
     def open(self, like: TraceIndex) -> OpenedSnapshot | None:
@@ -54,7 +54,7 @@ class Snapshots:
         """
         try:
             opened = self._folder.open(like)
-        except SnapshotError as error:
+        except (SnapshotError, StoreIOError) as error:
             self.refuse(str(error))
             return None
         return opened
