@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -137,9 +138,11 @@ class Transaction:
 
     def log(self, operation: str, memory_ids: Iterable[int]) -> None:
         """Note in the change log that something derived from these memories must be renewed."""
-        rows = [(operation, memory_id, self.stamp) for memory_id in memory_ids]
-        self.connection.executemany("INSERT INTO changes (operation, memory_id, stamp) VALUES (?, ?, ?)", rows)
-        self.change_seq += len(rows)
+        logged = self.connection.execute(
+            "INSERT INTO changes (operation, memory_id, stamp) SELECT ?, value, ? FROM json_each(?) ORDER BY key",
+            (operation, self.stamp, json.dumps(list(memory_ids))),
+        )
+        self.change_seq += logged.rowcount
 
     def _duplicate(self, external_ids: Iterable[str | None]) -> DuplicateIdError:
         """Say which external id of new memories is in use, by an older memory or twice among them."""
