@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from hmem_fast.errors import SnapshotWarning
+from hmem_fast.errors import SnapshotWarning, StoreIOError, UnknownIdError
 from memories import ENCODER, InAProcess, answers, files, items, open_memory, rebuilt
 
 
@@ -58,6 +58,20 @@ class TestPurge:
             assert 81 not in memory
             assert 82 not in memory
 
+    def test_a_speaker_who_said_nothing_else_is_in_no_file_either(self, path):
+        with open_memory(path) as memory:
+            memory.store_many(items(80))
+            memory.store("Bees again.", speaker="Zuleika Dobson")
+            memory.store_many(items(80, first=80))
+            memory.flush()
+            assert b"Zuleika" in b"".join(files(path, "snapshot-").values())
+            assert memory.purge(81).is_complete
+            assert not [file for file in path.iterdir() if b"zuleika" in file.read_bytes().lower()]
+            found, people = answers(memory), memory.info().speakers
+        with open_memory(path, "r") as memory:
+            assert answers(memory) == found
+            assert memory.info().speakers == people == ("Ann", "Ben")
+
     def test_what_was_forgotten_before_goes_too(self, stored):
         with open_memory(stored) as memory:
             memory.forget([81, 82])
@@ -67,8 +81,6 @@ class TestPurge:
         assert not self.found_in(stored)
 
     def test_an_id_that_was_never_given_is_refused_and_nothing_happens(self, stored):
-        from hmem_fast.errors import UnknownIdError
-
         with open_memory(stored) as memory:
             with pytest.raises(UnknownIdError, match="there never was"):
                 memory.purge([82, 10_000])
@@ -106,8 +118,6 @@ class TestPurge:
         connection.close()
 
     def test_without_room_for_a_new_snapshot_there_is_none(self, stored, monkeypatch):
-        from hmem_fast.errors import StoreIOError
-
         def full(*args, **kwargs):
             raise StoreIOError("no space left")
 
@@ -124,8 +134,6 @@ class TestPurge:
             assert answers(memory) == found
 
     def test_a_reader_lets_go_even_where_there_is_no_new_snapshot(self, stored, monkeypatch):
-        from hmem_fast.errors import StoreIOError
-
         def full(*args, **kwargs):
             raise StoreIOError("no space left")
 

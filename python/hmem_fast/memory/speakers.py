@@ -71,10 +71,17 @@ class Speakers:
         return rows[there], there
 
     def to_bytes(self) -> bytes:
-        """Write what is held, for a snapshot: drawn in docs/snapshot.md."""
+        """Write what is held, for a snapshot: drawn in docs/snapshot.md.
+
+        A name that nobody goes by any more is left out: it may have been purged.
+        """
         ids, numbers = self._seen
         kept = numbers != _GONE
-        names = json.dumps(self._names, ensure_ascii=False).encode()
+        in_use = [number for number, turns in enumerate(self._turns) if turns]
+        renumbered = np.full(len(self._names) + 1, _NOBODY, np.int32)  # the last one is what _NOBODY counts from behind
+        renumbered[in_use] = np.arange(len(in_use))
+        numbers = np.where(kept, renumbered[np.maximum(numbers, _NOBODY)], _GONE)
+        names = json.dumps([self._names[number] for number in in_use], ensure_ascii=False).encode()
         header = np.array([len(names), kept.sum()], dtype="<u8").tobytes()
         return b"".join((header, names, ids[kept].astype("<i8").tobytes(), numbers[kept].astype("<i4").tobytes()))
 
