@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
+from threading import Event
 
 import numpy as np
 import pytest
 
-import hmem_fast.memory.saver as saver
-from hmem_fast.errors import ReadOnlyError, SnapshotWarning
-from hmem_fast.memory import Memory
+from hmem_fast.errors import ReadOnlyError, SnapshotWarning, StoreIOError
+from hmem_fast.memory import Memory, live_index, saver
 from memories import InAProcess, answers, files, items, open_memory, rebuilt, without_snapshots
 
 
@@ -42,13 +42,13 @@ class TestOpening:
             memory.flush()
             memory.store_many(items(3, first=200))
         read = []
-        original = __import__("hmem_fast.memory.live_index", fromlist=["read_rows"]).read_rows
+        original = live_index.read_rows
 
         def noting(store, memory_ids, *rest):
             read.extend(memory_ids)
             return original(store, memory_ids, *rest)
 
-        monkeypatch.setattr("hmem_fast.memory.live_index.read_rows", noting)
+        monkeypatch.setattr(live_index, "read_rows", noting)
         with open_memory(path, "r") as memory:
             assert sorted(read) == [201, 202, 203]
             assert len(memory.recall("bees", k=500)) == 203
@@ -116,8 +116,6 @@ class TestWriting:
             assert answers(reader) == found
 
     def test_searches_and_writes_go_on_meanwhile(self, path, monkeypatch):
-        from threading import Event
-
         begun, go_on = Event(), Event()
         with open_memory(path) as memory:
             memory.store_many(items(100))
@@ -141,8 +139,6 @@ class TestWriting:
             assert memory.recall("glacier", k=1)[0].id == memory_id
 
     def test_a_full_disk_is_not_asked_again_with_every_memory(self, path, monkeypatch):
-        from hmem_fast.errors import StoreIOError
-
         tries = []
 
         def full(*args, **kwargs):
@@ -182,8 +178,6 @@ class TestWriting:
             memory.flush()
 
     def test_a_folder_that_takes_no_file_is_told_and_loses_nothing(self, path, monkeypatch):
-        from hmem_fast.errors import StoreIOError
-
         def full(*args, **kwargs):
             raise StoreIOError("no space left")
 
@@ -237,8 +231,6 @@ class TestDamage:
                 assert answers(memory) == expected
 
     def test_one_that_cannot_be_read_is_told_too(self, stored, tmp_path, monkeypatch):
-        from hmem_fast.errors import StoreIOError
-
         expected = rebuilt(stored, tmp_path)
 
         class Closed:
