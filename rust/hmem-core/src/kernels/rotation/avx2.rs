@@ -7,7 +7,7 @@ use std::arch::x86_64::{
 };
 
 use super::Rotation;
-use super::eights::{Eight, LANES, round};
+use super::butterfly::{Group, round};
 use crate::kernels::isa::Avx2;
 
 pub(super) fn rounds(proof: Avx2, rotation: &Rotation, row: &mut [f32]) {
@@ -18,14 +18,17 @@ pub(super) fn rounds(proof: Avx2, rotation: &Rotation, row: &mut [f32]) {
 
 #[target_feature(enable = "avx2,fma")]
 fn with_avx2(proof: Avx2, rotation: &Rotation, row: &mut [f32]) {
-    rotation.each_round(row, |row, flips| round::<Register>(proof, row, flips, rotation.factor));
+    rotation.each_round(row, |row, flips| round::<LANES, Register>(proof, row, flips, rotation.factor));
 }
+
+/// Numbers in registers.
+const LANES: usize = 8;
 
 /// Made with a proof of AVX2 and FMA only. All is compiled into [`with_avx2`].
 #[derive(Clone, Copy)]
 struct Register(__m256);
 
-impl Eight for Register {
+impl Group<LANES> for Register {
     type Proof = Avx2;
 
     #[inline(always)]

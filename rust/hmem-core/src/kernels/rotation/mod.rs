@@ -8,7 +8,9 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-mod eights;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod butterfly;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
@@ -19,12 +21,17 @@ use super::random::Random;
 /// Rounds where the window moves; half of them do where one window covers the row.
 const ROUNDS: usize = 6;
 
+/// Shorter windows do not fill the registers. Those of AVX-512 take twice as much.
+const LEAST: usize = 64;
+
 /// The rotation of rows of one width.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rotation {
     dim: usize,
     /// Numbers that a round transforms.
     window: usize,
+    /// Where the window of each round begins.
+    starts: Vec<usize>,
     /// The sign bits to flip, round after round.
     flips: Vec<u32>,
     /// One over the root of `window`: a transform multiplies lengths by that root.
@@ -37,14 +44,27 @@ impl Rotation {
     /// # Panics
     /// If `dim` is 0.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "widths are below 2^24")]
+    #[allow(clippy::cast_possible_truncation, reason = "the topmost bit is in either half")]
     pub fn new(dim: usize) -> Self {
         assert!(dim > 0, "rows have a width");
         let window = 1 << dim.ilog2();
         let rounds = if window == dim { ROUNDS / 2 } else { ROUNDS };
         let mut random = Random::new(dim as u64);
         let flips = (0..rounds * window).map(|_| random.next_u64() as u32 & (1 << 31)).collect();
-        Self { dim, window, flips, factor: (1.0 / (window as f64).sqrt()) as f32 }
+        let starts = (0..rounds).map(|round| if round % 2 == 0 { 0 } else { dim - window }).collect();
+        Self { dim, window, starts, flips, factor: factor(window) }
+    }
+
+    /// One that transforms each block of `block` numbers apart, after flipping those whose sign is negative.
+    ///
+    /// # Panics
+    /// If `block` is no power of two, or the width no multiple of it.
+    #[must_use]
+    pub fn of_blocks(signs: &[i8], block: usize) -> Self {
+        let dim = signs.len();
+        assert!(block.is_power_of_two() && dim.is_multiple_of(block), "blocks of {block} in {dim}");
+        let flips = signs.iter().map(|&sign| u32::from(sign < 0) << 31).collect();
+        Self { dim, window: block, starts: (0..dim).step_by(block).collect(), flips, factor: factor(block) }
     }
 
     /// Rotates a row in place.
@@ -55,12 +75,13 @@ impl Rotation {
         assert_eq!(row.len(), self.dim, "width of the row");
         isa.assert_present();
         match isa {
-            _ if self.window < eights::BLOCK => scalar::rounds(self, row),
+            _ if self.window < LEAST => scalar::rounds(self, row),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(proof) => avx2::rounds(proof, self, row),
-            // In a register of 16, one more level would need shuffles.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(proof) => avx2::rounds(proof.avx2(), self, row),
+            Isa::Avx512(proof) if self.window == LEAST => avx2::rounds(proof.avx2(), self, row),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(proof) => avx512::rounds(proof, self, row),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon(proof) => neon::rounds(proof, self, row),
             _ => scalar::rounds(self, row),
@@ -70,8 +91,7 @@ impl Rotation {
     /// Gives each round its numbers and its sign bits, one after the other.
     #[inline(always)]
     fn each_round(&self, row: &mut [f32], transform: impl Fn(&mut [f32], &[u32])) {
-        for (round, flips) in self.flips.chunks_exact(self.window).enumerate() {
-            let start = if round % 2 == 0 { 0 } else { self.dim - self.window };
+        for (&start, flips) in self.starts.iter().zip(self.flips.chunks_exact(self.window)) {
             transform(&mut row[start..start + self.window], flips);
         }
     }
@@ -88,6 +108,12 @@ impl Rotation {
         let unit = 0.5f64.powi(24);
         roundings * unit / (1.0 - roundings * unit)
     }
+}
+
+/// One over the root of `window`.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "widths are below 2^24")]
+fn factor(window: usize) -> f32 {
+    (1.0 / (window as f64).sqrt()) as f32
 }
 
 /// The checks of all variants against [`scalar`], callable from a plain program (see `examples/check_kernels.rs`).
@@ -166,8 +192,12 @@ mod tests {
     #[test]
     fn a_round_is_a_walsh_hadamard_transform_of_flipped_numbers() {
         let (n, mut random) = (256usize, Random::new(7));
-        let rotation =
-            Rotation { dim: n, window: n, flips: Rotation::new(n).flips[..n].to_vec(), factor: 0.0625 };
+        let rotation = Rotation {
+            starts: vec![0],
+            flips: Rotation::new(n).flips[..n].to_vec(),
+            factor: 0.0625,
+            ..Rotation::new(n)
+        };
         let row: Vec<f32> = (0..n).map(|_| f32::from(random.next_i8(100))).collect();
         let flipped = row.iter().zip(&rotation.flips).map(|(&x, &flip)| if flip == 0 { x } else { -x });
         let flipped: Vec<f32> = flipped.collect();

@@ -6,7 +6,7 @@ use std::arch::aarch64::{
 };
 
 use super::Rotation;
-use super::eights::{Eight, LANES, round};
+use super::butterfly::{Group, round};
 use crate::kernels::isa::Neon;
 
 pub(super) fn rounds(proof: Neon, rotation: &Rotation, row: &mut [f32]) {
@@ -17,8 +17,11 @@ pub(super) fn rounds(proof: Neon, rotation: &Rotation, row: &mut [f32]) {
 
 #[target_feature(enable = "neon")]
 fn with_neon(proof: Neon, rotation: &Rotation, row: &mut [f32]) {
-    rotation.each_round(row, |row, flips| round::<Registers>(proof, row, flips, rotation.factor));
+    rotation.each_round(row, |row, flips| round::<LANES, Registers>(proof, row, flips, rotation.factor));
 }
+
+/// Numbers in registers.
+const LANES: usize = 8;
 
 /// Made with a proof of NEON only. All is compiled into [`with_neon`].
 #[derive(Clone, Copy)]
@@ -27,7 +30,7 @@ struct Registers(float32x4_t, float32x4_t);
 /// Places of one register.
 const HALF: usize = LANES / 2;
 
-impl Eight for Registers {
+impl Group<LANES> for Registers {
     type Proof = Neon;
 
     #[inline(always)]
