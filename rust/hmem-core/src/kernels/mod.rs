@@ -9,6 +9,7 @@ pub mod memory;
 pub mod nibble;
 mod per_isa;
 pub mod prefetch;
+pub mod product;
 pub mod quantise;
 pub mod random;
 pub mod rotation;
