@@ -15,4 +15,6 @@ pub mod random;
 pub mod rotation;
 pub mod select;
 pub mod sign;
+mod sixteen;
 pub mod tile;
+pub mod transformer;
