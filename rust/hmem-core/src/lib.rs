@@ -8,6 +8,7 @@ pub mod attractor;
 pub mod bitmap;
 pub mod checksum;
 pub mod dense;
+pub mod encoder;
 pub mod error;
 pub mod kernels;
 pub mod rows;

@@ -1,0 +1,267 @@
+//! From tokens to the rows of the last layer.
+//!
+//! Several texts go through together, one row a token: a product needs each matrix once for all of them. Attention keeps to a text's
+//! own rows, and all else keeps to a row, so that a text has the same bits alone and among any others.
+
+use super::model_file::{Matrix, Model};
+use super::shape::{Activation, Pooling};
+use crate::kernels::isa::Isa;
+use crate::kernels::product::{CHANNELS, Factor, ROWS, Sums};
+use crate::kernels::rotation::Rotation;
+use crate::kernels::transformer::{
+    Attention, Finish, PART, Scratch, add_product, add_row, attend, embed, normalise, product, product_gelu,
+    product_relu, quantise, unit,
+};
+
+/// Rows that pass the feed-forward part at once: what stands between its products should stay in a near cache.
+const CHUNK: usize = 4 * ROWS;
+
+/// Memory and constants for passes through one model, kept from text to text.
+#[derive(Debug)]
+pub struct Pass<'m> {
+    model: &'m Model,
+    isa: Isa,
+    rotation: Rotation,
+    inner_rotation: Rotation,
+    /// The residual rows.
+    hidden: Vec<f32>,
+    /// Queries, keys and values, part by part.
+    qkv: Vec<f32>,
+    /// What tokens attend to.
+    context: Vec<f32>,
+    /// Rows between the products of the feed-forward part.
+    inner: Vec<f32>,
+    input: Input,
+    attention: Scratch,
+    /// Where texts begin, and where the last one ends.
+    starts: Vec<usize>,
+}
+
+/// Rows that are multiplied next.
+#[derive(Debug)]
+struct Input {
+    factor: Factor,
+    /// What an integer of each row stands for.
+    scales: Vec<f32>,
+    /// A rotated row.
+    row: Vec<f32>,
+}
+
+impl Input {
+    /// Takes rows, rotated and as integers.
+    fn set(&mut self, isa: Isa, rotation: &Rotation, rows: &[f32], width: usize) {
+        let own = &mut self.row;
+        self.scales.clear();
+        self.factor.set(rows.len() / width, width, |bytes| {
+            for (row, bytes) in rows.chunks_exact(width).zip(bytes.chunks_exact_mut(width)) {
+                own.clear();
+                own.extend_from_slice(row);
+                rotation.apply(isa, own);
+                self.scales.push(quantise(isa, own, bytes));
+            }
+        });
+    }
+
+    /// As [`set`](Self::set), of rows that nobody needs afterwards.
+    fn take(&mut self, isa: Isa, rotation: &Rotation, rows: &mut [f32], width: usize) {
+        self.scales.clear();
+        self.factor.set(rows.len() / width, width, |bytes| {
+            for (row, bytes) in rows.chunks_exact_mut(width).zip(bytes.chunks_exact_mut(width)) {
+                rotation.apply(isa, row);
+                self.scales.push(quantise(isa, row, bytes));
+            }
+        });
+    }
+}
+
+/// How a tile is finished.
+type Write = fn(Isa, &[[i32; CHANNELS]], Finish<'_>, &mut [f32]);
+
+impl<'m> Pass<'m> {
+    /// Ready for a model.
+    #[must_use]
+    pub fn new(model: &'m Model, isa: Isa) -> Self {
+        Self {
+            model,
+            isa,
+            rotation: Rotation::of_blocks(&model.signs, model.shape.block),
+            inner_rotation: Rotation::of_blocks(&model.inner_signs, model.shape.inner_block),
+            hidden: Vec::new(),
+            qkv: Vec::new(),
+            context: Vec::new(),
+            inner: Vec::new(),
+            input: Input { factor: Factor::new(isa), scales: Vec::new(), row: Vec::new() },
+            attention: Scratch::default(),
+            starts: Vec::new(),
+        }
+    }
+
+    /// Computes the rows of all tokens of some texts, which stay until the next call.
+    ///
+    /// # Panics
+    /// If a text has no token, or more than the model takes, or one that it does not know.
+    pub fn run<'t>(&mut self, texts: impl IntoIterator<Item = &'t [u32]>) {
+        self.embed(texts);
+        let (model, m) = (self.model, self.hidden.len() / self.model.shape.hidden);
+        let norms = |norms: &'m [f32], layer: usize| {
+            let h = model.shape.hidden;
+            norms[2 * h * layer..2 * h * (layer + 1)].split_at(h)
+        };
+        for layer in 0..model.shape.layers {
+            self.attend(layer, m);
+            self.normalise(norms(&model.attention_norm, layer));
+            self.feed_forward(layer);
+            self.normalise(norms(&model.output_norm, layer));
+        }
+    }
+
+    /// The rows of a text of the last run.
+    #[must_use]
+    pub fn rows(&self, text: usize) -> &[f32] {
+        let h = self.model.shape.hidden;
+        &self.hidden[self.starts[text] * h..self.starts[text + 1] * h]
+    }
+
+    /// The vector of a text of the last run: pooled, of unit length.
+    pub fn vector(&mut self, text: usize, out: &mut [f32]) {
+        let h = self.model.shape.hidden;
+        let (start, end) = (self.starts[text], self.starts[text + 1]);
+        let rows = match self.model.shape.pooling {
+            Pooling::Mean => &self.hidden[start * h..end * h],
+            Pooling::Cls => &self.hidden[start * h..(start + 1) * h],
+        };
+        let sum = &mut self.input.row;
+        sum.clear();
+        sum.resize(h, 0.0);
+        for row in rows.chunks_exact(h) {
+            add_row(self.isa, row, sum);
+        }
+        // A mean has the direction of a sum.
+        unit(self.isa, sum, out);
+    }
+
+    fn embed<'t>(&mut self, texts: impl IntoIterator<Item = &'t [u32]>) {
+        let (model, h) = (self.model, self.model.shape.hidden);
+        self.starts.clear();
+        self.starts.push(0);
+        self.hidden.clear();
+        for tokens in texts {
+            assert!((1..=model.shape.max_length).contains(&tokens.len()), "{} tokens", tokens.len());
+            for (&token, position) in tokens.iter().zip(model.positions.chunks_exact(h)) {
+                let at = self.hidden.len();
+                self.hidden.resize(at + h, 0.0);
+                let token = token as usize;
+                let (codes, scale) =
+                    (&model.word_codes[token * h..(token + 1) * h], model.word_scales[token]);
+                embed(self.isa, codes, scale, position, &mut self.hidden[at..]);
+            }
+            self.starts.push(self.hidden.len() / h);
+        }
+        self.normalise(model.input_norm.split_at(h));
+    }
+
+    fn normalise(&mut self, (gamma, beta): (&[f32], &[f32])) {
+        for row in self.hidden.chunks_exact_mut(self.model.shape.hidden) {
+            normalise(self.isa, row, gamma, beta, self.model.shape.epsilon);
+        }
+    }
+
+    fn attend(&mut self, layer: usize, m: usize) {
+        let (model, isa) = (self.model, self.isa);
+        let shape = &model.shape;
+        self.input.set(isa, &self.rotation, &self.hidden, shape.hidden);
+        self.qkv.resize(3 * m * shape.hidden, 0.0);
+        multiply(model, &model.qkv, layer, isa, &self.input, Out::Parts(m), product, &mut self.qkv);
+        self.context.resize(m * shape.hidden, 0.0);
+        for text in self.starts.windows(2) {
+            let attention = Attention {
+                qkv: &self.qkv,
+                rows: m,
+                first: text[0],
+                tokens: text[1] - text[0],
+                heads: shape.heads,
+                parts: shape.hidden / shape.heads / PART,
+                distance: &model.distance,
+                farthest: shape.max_length - 1,
+            };
+            let out = &mut self.context[text[0] * shape.hidden..text[1] * shape.hidden];
+            attend(isa, attention, &mut self.attention, out);
+        }
+        self.input.take(isa, &self.rotation, &mut self.context, shape.hidden);
+        let out = Out::Rows(shape.hidden);
+        multiply(model, &model.out, layer, isa, &self.input, out, add_product, &mut self.hidden);
+    }
+
+    fn feed_forward(&mut self, layer: usize) {
+        let (model, isa) = (self.model, self.isa);
+        let shape = &model.shape;
+        let write: Write = match shape.activation {
+            Activation::Gelu => product_gelu,
+            Activation::Relu => product_relu,
+        };
+        for rows in self.hidden.chunks_mut(CHUNK * shape.hidden) {
+            self.inner.resize(rows.len() / shape.hidden * shape.inner, 0.0);
+            self.input.set(isa, &self.rotation, rows, shape.hidden);
+            multiply(
+                model,
+                &model.up,
+                layer,
+                isa,
+                &self.input,
+                Out::Rows(shape.inner),
+                write,
+                &mut self.inner,
+            );
+            self.input.take(isa, &self.inner_rotation, &mut self.inner, shape.inner);
+            multiply(model, &model.down, layer, isa, &self.input, Out::Rows(shape.hidden), add_product, rows);
+        }
+    }
+}
+
+/// How a product's output lies.
+#[derive(Clone, Copy)]
+enum Out {
+    /// Rows of this width.
+    Rows(usize),
+    /// The rows of a panel, then those of the next one: so many rows each.
+    Parts(usize),
+}
+
+/// Multiplies all rows of `input` with a matrix.
+#[allow(clippy::too_many_arguments, reason = "what a product needs")]
+fn multiply(
+    model: &Model,
+    matrix: &Matrix,
+    layer: usize,
+    isa: Isa,
+    input: &Input,
+    out: Out,
+    write: Write,
+    to: &mut [f32],
+) {
+    let m = input.scales.len();
+    let mut sums: Sums = [[0; CHANNELS]; ROWS];
+    let mut panels = model.panels(matrix, layer).enumerate().peekable();
+    while let Some((number, panel)) = panels.next() {
+        let ahead = panels.peek().map_or(panel.codes, |(_, next)| next.codes);
+        let (start, stride) = match out {
+            Out::Rows(width) => (number * CHANNELS, width),
+            Out::Parts(rows) => (number * rows * PART, PART),
+        };
+        let tiles = m.div_ceil(ROWS);
+        let mut first = 0;
+        for tile in 0..tiles {
+            // Tiles of nearly the same number of rows, larger ones first.
+            let rows = m / tiles + usize::from(tile < m % tiles);
+            input.factor.tile(first, rows, panel.codes, ahead, panel.sums, &mut sums);
+            let finish = Finish {
+                row_scales: &input.scales[first..first + rows],
+                scales: panel.scales,
+                bias: panel.bias,
+                stride,
+            };
+            write(isa, &sums[..rows], finish, &mut to[start + first * stride..]);
+            first += rows;
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Text encoders of BERT's kind, with 8-bit weights.
+//!
+//! [`shape`]: how large a model is. [`model_file`]: its bytes. [`forward`]: from tokens to the rows of the last layer.
+//! `docs/encoder-file.md` draws the file.
+
+pub mod forward;
+pub mod model_file;
+pub mod shape;

@@ -1,0 +1,314 @@
+//! A model's file: read once, checked, and held.
+//!
+//! `docs/encoder-file.md` draws the bytes. Nothing is believed that does not fit the file's length and the model's shape; then all
+//! bytes are compared with their checksum. Embeddings stay in the file, mapped, since a text needs few of their rows; matrices,
+//! all of which every text needs, stay there too.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::shape::{Activation, Architecture, Pooling, Shape};
+use crate::kernels::memory::{Column, Map, Plain};
+use crate::kernels::product::CHANNELS;
+use crate::sections::{Fault, demand};
+
+const MAGIC: [u8; 8] = *b"HMEMBERT";
+const VERSION: u32 = 1;
+
+/// Bytes before the table.
+const FIXED: usize = 128;
+
+/// Where the checksum of all other bytes stands.
+const CHECKSUM: Range<usize> = 24..28;
+
+/// Sections begin at multiples of it.
+const ALIGN: u64 = 64;
+
+/// Sections of a file.
+const SECTIONS: usize = 24;
+
+/// A product's matrix, its scales and what is added.
+#[derive(Debug)]
+pub struct Matrix {
+    /// Inputs.
+    pub width: usize,
+    /// Panels of all layers, one after the other.
+    codes: Column<i8>,
+    scales: Column<f32>,
+    bias: Column<f32>,
+    /// Output channels of a layer.
+    channels: usize,
+    /// Where its channels begin among those of all products of a layer.
+    sums_from: usize,
+}
+
+/// 32 channels of a matrix.
+#[derive(Debug, Clone, Copy)]
+pub struct Panel<'a> {
+    /// As [`product`](crate::kernels::product) wants them.
+    pub codes: &'a [i8],
+    /// What a code stands for.
+    pub scales: &'a [f32; CHANNELS],
+    /// Added to the channel.
+    pub bias: &'a [f32; CHANNELS],
+    /// The sum of each channel's codes.
+    pub sums: &'a [i32; CHANNELS],
+}
+
+/// A model that is ready to be used.
+#[derive(Debug)]
+pub struct Model {
+    /// How large it is.
+    pub shape: Shape,
+    map: Arc<Map>,
+    manifest: Range<usize>,
+    tokenizer: Range<usize>,
+    /// `[vocabulary][hidden]`.
+    pub word_codes: Column<i8>,
+    /// What a code of each row stands for.
+    pub word_scales: Column<f32>,
+    /// `[positions][hidden]`.
+    pub positions: Column<f32>,
+    /// Gamma and beta of the embeddings.
+    pub input_norm: Column<f32>,
+    /// Signs that the rotation of hidden rows flips.
+    pub signs: Column<i8>,
+    /// Signs that the rotation of inner rows flips.
+    pub inner_signs: Column<i8>,
+    /// Queries, keys and values.
+    pub qkv: Matrix,
+    /// Behind the attention.
+    pub out: Matrix,
+    /// Gamma and beta behind the attention, for each layer.
+    pub attention_norm: Column<f32>,
+    /// The first half of the feed-forward part.
+    pub up: Matrix,
+    /// The second half.
+    pub down: Matrix,
+    /// Gamma and beta behind the feed-forward part, for each layer.
+    pub output_norm: Column<f32>,
+    /// What is added to scores, for each head; empty for BERT.
+    pub distance: Column<f32>,
+    code_sums: Column<i32>,
+}
+
+impl Model {
+    /// Opens a model's file.
+    ///
+    /// # Errors
+    /// [`Fault`] if it cannot be read, or is not what it should be.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        demand(
+            cfg!(target_endian = "little"),
+            "order of bytes: models can be read where it is little-endian",
+        )?;
+        let file = File::open(path)?;
+        let len = file.metadata()?.len();
+        demand(
+            len >= (FIXED + 16 * SECTIONS) as u64,
+            format_args!("wanted {} bytes and more, got {len}", FIXED + 16 * SECTIONS),
+        )?;
+        let map = Arc::new(Map::of(&file)?);
+        let (shape, places) = read_head(&map, len)?;
+        map.populate(0..map.len())?;
+        check_sum(&map)?;
+        Self::of(map, shape, &places)
+    }
+
+    fn of(map: Arc<Map>, shape: Shape, places: &[Range<usize>; SECTIONS]) -> Result<Self, Fault> {
+        let h = shape.hidden;
+        let matrix = |first: usize, width, channels, sums_from| -> Result<Matrix, Fault> {
+            Ok(Matrix {
+                width,
+                codes: column(&map, places, first)?,
+                scales: numbers(&map, places, first + 1)?,
+                bias: numbers(&map, places, first + 2)?,
+                channels,
+                sums_from,
+            })
+        };
+        Ok(Self {
+            manifest: places[0].clone(),
+            tokenizer: places[1].clone(),
+            word_codes: column(&map, places, 2)?,
+            word_scales: numbers(&map, places, 3)?,
+            positions: numbers(&map, places, 4)?,
+            input_norm: numbers(&map, places, 5)?,
+            signs: column(&map, places, 6)?,
+            inner_signs: column(&map, places, 7)?,
+            qkv: matrix(8, h, 3 * h, 0)?,
+            out: matrix(11, h, h, 3 * h)?,
+            attention_norm: numbers(&map, places, 14)?,
+            up: matrix(15, h, shape.inner, 4 * h)?,
+            down: matrix(18, shape.inner, h, 4 * h + shape.inner)?,
+            output_norm: numbers(&map, places, 21)?,
+            distance: padded(&shape, &numbers(&map, places, 22)?),
+            code_sums: column(&map, places, 23)?,
+            map,
+            shape,
+        })
+    }
+
+    /// What it is, as JSON.
+    #[must_use]
+    pub fn manifest(&self) -> &[u8] {
+        &self.map[self.manifest.clone()]
+    }
+
+    /// Its `tokenizer.json`.
+    #[must_use]
+    pub fn tokenizer(&self) -> &[u8] {
+        &self.map[self.tokenizer.clone()]
+    }
+
+    /// The panels of a matrix in a layer.
+    pub fn panels<'a>(
+        &'a self,
+        matrix: &'a Matrix,
+        layer: usize,
+    ) -> impl ExactSizeIterator<Item = Panel<'a>> {
+        let (n, size) = (matrix.channels, matrix.channels * matrix.width);
+        let of_layer = |numbers: &'a [f32]| numbers[layer * n..(layer + 1) * n].as_chunks().0.iter();
+        let sums = layer * self.shape.channels() + matrix.sums_from;
+        let sums = self.code_sums[sums..sums + n].as_chunks().0.iter();
+        matrix.codes[layer * size..(layer + 1) * size]
+            .chunks_exact(CHANNELS * matrix.width)
+            .zip(of_layer(&matrix.scales))
+            .zip(of_layer(&matrix.bias))
+            .zip(sums)
+            .map(|(((codes, scales), bias), sums)| Panel { codes, scales, bias, sums })
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn nbytes(&self) -> usize {
+        self.map.len()
+    }
+}
+
+fn column<T: Plain>(map: &Arc<Map>, places: &[Range<usize>], section: usize) -> Result<Column<T>, Fault> {
+    Column::in_map(map, places[section].clone())
+        .ok_or_else(|| Fault::Wrong(format!("section {section}: it lies outside of the file")))
+}
+
+/// A section of numbers, all of which must be finite: one that is not would spread to all vectors.
+fn numbers(map: &Arc<Map>, places: &[Range<usize>], section: usize) -> Result<Column<f32>, Fault> {
+    let column: Column<f32> = column(map, places, section)?;
+    demand(
+        column.iter().all(|number| number.is_finite()),
+        format_args!("section {section}: wanted finite numbers"),
+    )?;
+    Ok(column)
+}
+
+/// With sixteen zeros behind each head's numbers, see [`Attention::distance`](crate::kernels::transformer::Attention::distance).
+fn padded(shape: &Shape, distance: &[f32]) -> Column<f32> {
+    let of_head = 2 * shape.max_length - 1;
+    distance.chunks_exact(of_head).flat_map(|head| head.iter().copied().chain([0.0; 16])).collect()
+}
+
+/// The shape, and where the sections lie.
+fn read_head(bytes: &[u8], len: u64) -> Result<(Shape, [Range<usize>; SECTIONS]), Fault> {
+    let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+    let count = |at: usize| word(at) as usize;
+    let (own, wanted) = (bytes[..8].escape_ascii(), MAGIC.escape_ascii());
+    demand(bytes[..8] == MAGIC, format_args!("first bytes: wanted \"{wanted}\", got \"{own}\""))?;
+    demand(word(8) == VERSION, format_args!("format version: wanted {VERSION}, got {}", word(8)))?;
+    demand(count(12) == SECTIONS, format_args!("number of sections: wanted {SECTIONS}, got {}", word(12)))?;
+    demand(long(16) == len, format_args!("length: wanted {} bytes, got {len}", long(16)))?;
+    let shape = Shape {
+        architecture: one_of(word(28), "architecture", [Architecture::Bert, Architecture::Mpnet])?,
+        layers: count(32),
+        heads: count(36),
+        hidden: count(40),
+        inner: count(44),
+        vocabulary: count(48),
+        positions: count(52),
+        max_length: count(56),
+        pooling: one_of(word(60), "pooling", [Pooling::Mean, Pooling::Cls])?,
+        activation: one_of(word(64), "activation", [Activation::Gelu, Activation::Relu])?,
+        epsilon: f32::from_bits(word(68)),
+        block: count(72),
+        inner_block: count(76),
+    };
+    shape.check()?;
+    let mut end = (FIXED + 16 * SECTIONS) as u64;
+    let mut places = [const { 0..0 }; SECTIONS];
+    for (section, (place, wanted)) in places.iter_mut().zip(lengths(&shape)).enumerate() {
+        let at = FIXED + 16 * section;
+        let (offset, own) = (long(at), long(at + 8));
+        if let Some(wanted) = wanted {
+            demand(own == wanted, format_args!("section {section}: wanted {wanted} bytes, got {own}"))?;
+        }
+        let start = end.next_multiple_of(ALIGN);
+        demand(offset == start, format_args!("section {section}: wanted it at {start}, got {offset}"))?;
+        end = start.checked_add(own).filter(|&end| end <= len).ok_or_else(|| {
+            Fault::Wrong(format!(
+                "section {section}: wanted at most {} bytes, got {own}",
+                len - start.min(len)
+            ))
+        })?;
+        // Both fit the file, and that fits memory: it is mapped.
+        #[allow(clippy::cast_possible_truncation, reason = "see above")]
+        let range = start as usize..end as usize;
+        *place = range;
+    }
+    demand(end == len, format_args!("length: wanted {end} bytes by the table, got {len}"))?;
+    Ok((shape, places))
+}
+
+fn one_of<T: Copy, const N: usize>(got: u32, name: &str, all: [T; N]) -> Result<T, Fault> {
+    all.get(got as usize).copied().ok_or_else(|| Fault::new(name, format_args!("0 to {}", N - 1), got))
+}
+
+/// Bytes of each section; `None` where any number will do.
+fn lengths(shape: &Shape) -> [Option<u64>; SECTIONS] {
+    let [h, i, l] = [shape.hidden as u64, shape.inner as u64, shape.layers as u64];
+    let (v, p) = (shape.vocabulary as u64, shape.positions as u64);
+    let distances = match shape.architecture {
+        Architecture::Bert => 0,
+        Architecture::Mpnet => shape.heads as u64 * (2 * shape.max_length as u64 - 1),
+    };
+    let of_matrix = |n: u64, k: u64| [n * k * l, 4 * n * l, 4 * n * l].map(Some);
+    let ([a, b, c], [d, e, f]) = (of_matrix(3 * h, h), of_matrix(h, h));
+    let ([m, n, o], [q, r, s]) = (of_matrix(i, h), of_matrix(h, i));
+    let norm = Some(4 * 2 * h * l);
+    [
+        None,
+        None,
+        Some(v * h),
+        Some(4 * v),
+        Some(4 * p * h),
+        Some(4 * 2 * h),
+        Some(h),
+        Some(i),
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        norm,
+        m,
+        n,
+        o,
+        q,
+        r,
+        s,
+        norm,
+        Some(4 * distances),
+        Some(4 * l * (5 * h + i)),
+    ]
+}
+
+fn check_sum(bytes: &[u8]) -> Result<(), Fault> {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&bytes[..CHECKSUM.start]);
+    hasher.update(&bytes[CHECKSUM.end..]);
+    let got = hasher.finalize();
+    let wanted = u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]);
+    demand(wanted == got, format_args!("checksum: wanted {wanted:08x}, got {got:08x}"))
+}
