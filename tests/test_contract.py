@@ -28,6 +28,8 @@ KEY_IDS = np.array([10, 11, 12])
 
 HIT = Hit(1, "text", 0.5, None, None, None, {}, None)
 MATCH = KeyMatch("turn", "text", 0.5)
+TOKENIZER = b"""{"model": {"type": "WordPiece", "unk_token": "?", "continuing_subword_prefix": "##",
+    "max_input_chars_per_word": 100, "vocab": {"?": 0}}}"""
 WHY = HitExplanation(1, 0.5, {"energy": 0.5}, (MATCH,), {"text": 1.0})
 
 #: For each public class, how to make one.
@@ -36,6 +38,7 @@ EXAMPLES = {
     core.SnapshotFolder: lambda: core.SnapshotFolder("snapshots", bytes(32)),
     core.SparseIndex: lambda: core.SparseIndex(),
     core.TextIndex: lambda: core.TextIndex(),
+    core.Tokenizer: lambda: core.Tokenizer(TOKENIZER, 8),
     core.TraceIndex: lambda: core.TraceIndex(8),
     torch_core.TorchIndex: lambda: torch_core.TorchIndex(8, device="cpu"),
     encode.HashingEncoder: lambda: encode.HashingEncoder(64),

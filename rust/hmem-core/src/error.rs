@@ -172,3 +172,31 @@ pub enum SnapshotError {
         source: io::Error,
     },
 }
+
+/// Why a tokenizer could not be read or used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// The bytes are no tokenizer, or one that cannot be used.
+    #[error("json: wanted a tokenizer.json, got what cannot be used as one: {reason}")]
+    Unreadable {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No token of a text would be left.
+    #[error("max_length: wanted at least {wanted} (each text gets {special} special tokens), got {got}")]
+    MaxLength {
+        /// The smallest one that leaves room for a token.
+        wanted: usize,
+        /// How many tokens are put before and after each text.
+        special: usize,
+        /// What came.
+        got: usize,
+    },
+    /// The tokenizer's vocabulary does not cover a text.
+    #[error("text: this tokenizer has no tokens for it: {reason}")]
+    Text {
+        /// What is missing.
+        reason: String,
+    },
+}

@@ -2,6 +2,7 @@
 
 use hmem_core::error::{
     AddError, IdError, InputError, IsaError as CoreIsaError, SnapshotError as CoreSnapshotError,
+    TokenizerError,
 };
 use pyo3::PyErr;
 use pyo3::import_exception;
@@ -11,6 +12,7 @@ import_exception!(hmem_fast.errors, DuplicateIdError);
 import_exception!(hmem_fast.errors, InternalError);
 import_exception!(hmem_fast.errors, InvalidValueError);
 import_exception!(hmem_fast.errors, IsaError);
+import_exception!(hmem_fast.errors, ModelError);
 import_exception!(hmem_fast.errors, ShapeError);
 import_exception!(hmem_fast.errors, SnapshotError);
 import_exception!(hmem_fast.errors, StoreIOError);
@@ -81,6 +83,17 @@ impl IntoPyErr for CoreSnapshotError {
         match self {
             Self::Io { .. } => StoreIOError::new_err(message),
             _ => SnapshotError::new_err(message),
+        }
+    }
+}
+
+impl IntoPyErr for TokenizerError {
+    fn into_py_err(self) -> PyErr {
+        let message = self.to_string();
+        match self {
+            Self::MaxLength { .. } => InvalidValueError::new_err(message),
+            // Unreadable, Text: the model's file is to blame.
+            _ => ModelError::new_err(message),
         }
     }
 }

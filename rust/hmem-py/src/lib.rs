@@ -18,6 +18,7 @@ mod snapshot;
 mod sparse_index;
 mod text;
 mod text_index;
+mod tokenizer;
 mod trace_index;
 
 use pyo3::prelude::*;
@@ -44,6 +45,8 @@ mod _core {
     use crate::text::analyze;
     #[pymodule_export]
     use crate::text_index::TextIndex;
+    #[pymodule_export]
+    use crate::tokenizer::Tokenizer;
     #[pymodule_export]
     use crate::trace_index::TraceIndex;
 }

@@ -1,8 +1,9 @@
-//! Text encoders of BERT's kind, with 8-bit weights.
+//! Text to vectors, by transformers of BERT's kind with 8-bit weights.
 //!
-//! [`shape`]: how large a model is. [`model_file`]: its bytes. [`forward`]: from tokens to the rows of the last layer.
-//! `docs/encoder-file.md` draws the file.
+//! [`tokenizer`]: text to tokens. [`shape`]: how large a model is. [`model_file`]: its bytes. [`forward`]: from tokens to the rows
+//! of the last layer. `docs/encoder-file.md` draws the file.
 
 pub mod forward;
 pub mod model_file;
 pub mod shape;
+pub mod tokenizer;
