@@ -1,6 +1,6 @@
 """The compiled core. Docstrings stand on the Rust side; `hmem_fast.core` gives the public names."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self, final
@@ -16,6 +16,7 @@ __all__ = [
     "SnapshotFolder",
     "SnapshotInfo",
     "SparseIndex",
+    "TextEncoder",
     "TextIndex",
     "Tokenizer",
     "TraceIndex",
@@ -111,6 +112,28 @@ class TextIndex:
     def nbytes(self) -> int: ...
     def __len__(self) -> int: ...
     def __contains__(self, item: object, /) -> bool: ...
+
+@final
+class TextEncoder:
+    def __new__(cls, path: str | PathLike[str]) -> Self: ...
+    def encode(
+        self, texts: Iterable[str], *, threads: int = 1, progress: Callable[[int], object] | None = None
+    ) -> FloatArray: ...
+    def encode_tokens(
+        self, texts: Iterable[str], *, threads: int = 1, progress: Callable[[int], object] | None = None
+    ) -> tuple[FloatArray, IdArray, IdArray]: ...
+    def encode_token_codes(
+        self, texts: Iterable[str], *, threads: int = 1, progress: Callable[[int], object] | None = None
+    ) -> tuple[NDArray[np.int8], FloatArray, IdArray, IdArray]: ...
+    def tokenize(self, text: str) -> tuple[IdArray, NDArray[np.bool_]]: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def max_length(self) -> int: ...
+    @property
+    def manifest(self) -> str: ...
+    @property
+    def truncated(self) -> int: ...
 
 @final
 class Tokenizer:

@@ -200,3 +200,28 @@ pub enum TokenizerError {
         reason: String,
     },
 }
+
+/// Why a model cannot be used, or a text not be encoded.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EncoderError {
+    /// The system did not let the model's file be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is no model, or a damaged one.
+    #[error("{}: this is no model that can be used: {reason}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The model's tokenizer failed at a text.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}

@@ -1,6 +1,6 @@
 //! Arguments that are text, and the options that go with it.
 
-use std::fmt::Display;
+use std::fmt::{Arguments, Display};
 
 use hmem_core::sparse::bm25::Bm25;
 use hmem_core::text::{Analyzer, StopWords};
@@ -30,13 +30,22 @@ pub fn text(value: &Bound<'_, PyAny>, name: impl Display) -> PyResult<String> {
 
 /// Several texts, from any iterable but a string.
 pub fn texts(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<String>> {
+    each_text(value, name, |item, name| text(item, name))
+}
+
+/// As [`texts`], each of them read by `read`, which gets its name.
+pub fn each_text(
+    value: &Bound<'_, PyAny>,
+    name: &str,
+    read: impl Fn(&Bound<'_, PyAny>, Arguments<'_>) -> PyResult<String>,
+) -> PyResult<Vec<String>> {
     let not_texts =
         || DTypeError::new_err(format!("{name}: wanted strings in a sequence, got {}", type_name(value)));
     if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
         return Err(not_texts());
     }
     let items = value.try_iter().map_err(|_| not_texts())?;
-    items.enumerate().map(|(i, item)| text(&item?, format_args!("{name}[{i}]"))).collect()
+    items.enumerate().map(|(i, item)| read(&item?, format_args!("{name}[{i}]"))).collect()
 }
 
 /// A float, from any real number.

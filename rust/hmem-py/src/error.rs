@@ -1,8 +1,8 @@
 //! The core's errors as the exceptions of `hmem_fast.errors`. The only file that knows both.
 
 use hmem_core::error::{
-    AddError, IdError, InputError, IsaError as CoreIsaError, SnapshotError as CoreSnapshotError,
-    TokenizerError,
+    AddError, EncoderError, IdError, InputError, IsaError as CoreIsaError,
+    SnapshotError as CoreSnapshotError, TokenizerError,
 };
 use pyo3::PyErr;
 use pyo3::import_exception;
@@ -94,6 +94,16 @@ impl IntoPyErr for TokenizerError {
             Self::MaxLength { .. } => InvalidValueError::new_err(message),
             // Unreadable, Text: the model's file is to blame.
             _ => ModelError::new_err(message),
+        }
+    }
+}
+
+impl IntoPyErr for EncoderError {
+    fn into_py_err(self) -> PyErr {
+        match self {
+            Self::Tokenizer(error) => error.into_py_err(),
+            // Io, Model
+            error => ModelError::new_err(error.to_string()),
         }
     }
 }

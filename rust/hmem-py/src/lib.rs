@@ -17,6 +17,7 @@ mod isa;
 mod snapshot;
 mod sparse_index;
 mod text;
+mod text_encoder;
 mod text_index;
 mod tokenizer;
 mod trace_index;
@@ -43,6 +44,8 @@ mod _core {
     use crate::sparse_index::SparseIndex;
     #[pymodule_export]
     use crate::text::analyze;
+    #[pymodule_export]
+    use crate::text_encoder::TextEncoder;
     #[pymodule_export]
     use crate::text_index::TextIndex;
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! `Tokenizer`.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hmem_core::encoder::tokenizer::{self, MAX_CHARACTERS};
@@ -55,7 +56,7 @@ pub struct Tokenizer {
 }
 
 /// Ids, and which of them are special tokens.
-type Tokens<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<bool>>);
+pub type Tokens<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<bool>>);
 
 #[pymethods]
 impl Tokenizer {
@@ -93,14 +94,12 @@ impl Tokenizer {
     /// ModelError
     ///     If the vocabulary does not cover the text; one of word pieces always does.
     fn tokenize<'py>(&self, py: Python<'py>, text: &Bound<'py, PyAny>) -> PyResult<Tokens<'py>> {
-        let text = read_text(text)?;
+        let text = read_text(text, "text")?;
         let tokenized = self.guard.run(py, || self.tokenizer.tokenize(&text))?;
         if tokenized.truncated {
             self.truncated.fetch_add(1, Ordering::Relaxed);
         }
-        let special: Vec<bool> = (0..tokenized.ids.len()).map(|i| !tokenized.words.contains(&i)).collect();
-        let ids: Vec<i64> = tokenized.ids.into_iter().map(i64::from).collect();
-        Ok((PyArray1::from_vec(py, ids), PyArray1::from_vec(py, special)))
+        Ok(as_arrays(py, tokenized))
     }
 
     /// Most tokens of a text, special ones counted.
@@ -131,10 +130,17 @@ impl Tokenizer {
 }
 
 /// The text, or of a long one a character more than is tokenized: so 10 MB are not copied, and yet known to be cut.
-fn read_text(text: &Bound<'_, PyAny>) -> PyResult<String> {
+pub fn read_text(text: &Bound<'_, PyAny>, name: impl Display) -> PyResult<String> {
     if text.is_instance_of::<PyString>() && text.len()? > MAX_CHARACTERS + 1 {
         let start = PySlice::new(text.py(), 0, (MAX_CHARACTERS + 1).cast_signed(), 1);
-        return convert_text::text(&text.get_item(start)?, "text");
+        return convert_text::text(&text.get_item(start)?, name);
     }
-    convert_text::text(text, "text")
+    convert_text::text(text, name)
+}
+
+/// The ids, and which of them are special.
+pub fn as_arrays(py: Python<'_>, tokenized: tokenizer::Tokenized) -> Tokens<'_> {
+    let special: Vec<bool> = (0..tokenized.ids.len()).map(|i| !tokenized.words.contains(&i)).collect();
+    let ids: Vec<i64> = tokenized.ids.into_iter().map(i64::from).collect();
+    (PyArray1::from_vec(py, ids), PyArray1::from_vec(py, special))
 }

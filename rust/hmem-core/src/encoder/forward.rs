@@ -16,13 +16,10 @@ use crate::kernels::transformer::{
 /// Rows that pass the feed-forward part at once: what stands between its products should stay in a near cache.
 const CHUNK: usize = 4 * ROWS;
 
-/// Memory and constants for passes through one model, kept from text to text.
+/// Memory for passes through a model, kept from text to text.
 #[derive(Debug)]
-pub struct Pass<'m> {
-    model: &'m Model,
+pub struct Pass {
     isa: Isa,
-    rotation: Rotation,
-    inner_rotation: Rotation,
     /// The residual rows.
     hidden: Vec<f32>,
     /// Queries, keys and values, part by part.
@@ -77,15 +74,12 @@ impl Input {
 /// How a tile is finished.
 type Write = fn(Isa, &[[i32; CHANNELS]], Finish<'_>, &mut [f32]);
 
-impl<'m> Pass<'m> {
-    /// Ready for a model.
+impl Pass {
+    /// Ready for any model.
     #[must_use]
-    pub fn new(model: &'m Model, isa: Isa) -> Self {
+    pub fn new(isa: Isa) -> Self {
         Self {
-            model,
             isa,
-            rotation: Rotation::of_blocks(&model.signs, model.shape.block),
-            inner_rotation: Rotation::of_blocks(&model.inner_signs, model.shape.inner_block),
             hidden: Vec::new(),
             qkv: Vec::new(),
             context: Vec::new(),
@@ -100,33 +94,31 @@ impl<'m> Pass<'m> {
     ///
     /// # Panics
     /// If a text has no token, or more than the model takes, or one that it does not know.
-    pub fn run<'t>(&mut self, texts: impl IntoIterator<Item = &'t [u32]>) {
-        self.embed(texts);
-        let (model, m) = (self.model, self.hidden.len() / self.model.shape.hidden);
-        let norms = |norms: &'m [f32], layer: usize| {
-            let h = model.shape.hidden;
-            norms[2 * h * layer..2 * h * (layer + 1)].split_at(h)
-        };
+    pub fn run<'t>(&mut self, model: &Model, texts: impl IntoIterator<Item = &'t [u32]>) {
+        self.embed(model, texts);
+        let h = model.shape.hidden;
+        let m = self.hidden.len() / h;
         for layer in 0..model.shape.layers {
-            self.attend(layer, m);
-            self.normalise(norms(&model.attention_norm, layer));
-            self.feed_forward(layer);
-            self.normalise(norms(&model.output_norm, layer));
+            let of_layer = 2 * h * layer..2 * h * (layer + 1);
+            self.attend(model, layer, m);
+            self.normalise(model, &model.attention_norm[of_layer.clone()]);
+            self.feed_forward(model, layer);
+            self.normalise(model, &model.output_norm[of_layer]);
         }
     }
 
     /// The rows of a text of the last run.
     #[must_use]
-    pub fn rows(&self, text: usize) -> &[f32] {
-        let h = self.model.shape.hidden;
+    pub fn rows(&self, model: &Model, text: usize) -> &[f32] {
+        let h = model.shape.hidden;
         &self.hidden[self.starts[text] * h..self.starts[text + 1] * h]
     }
 
     /// The vector of a text of the last run: pooled, of unit length.
-    pub fn vector(&mut self, text: usize, out: &mut [f32]) {
-        let h = self.model.shape.hidden;
+    pub fn vector(&mut self, model: &Model, text: usize, out: &mut [f32]) {
+        let h = model.shape.hidden;
         let (start, end) = (self.starts[text], self.starts[text + 1]);
-        let rows = match self.model.shape.pooling {
+        let rows = match model.shape.pooling {
             Pooling::Mean => &self.hidden[start * h..end * h],
             Pooling::Cls => &self.hidden[start * h..(start + 1) * h],
         };
@@ -140,8 +132,8 @@ impl<'m> Pass<'m> {
         unit(self.isa, sum, out);
     }
 
-    fn embed<'t>(&mut self, texts: impl IntoIterator<Item = &'t [u32]>) {
-        let (model, h) = (self.model, self.model.shape.hidden);
+    fn embed<'t>(&mut self, model: &Model, texts: impl IntoIterator<Item = &'t [u32]>) {
+        let h = model.shape.hidden;
         self.starts.clear();
         self.starts.push(0);
         self.hidden.clear();
@@ -157,19 +149,20 @@ impl<'m> Pass<'m> {
             }
             self.starts.push(self.hidden.len() / h);
         }
-        self.normalise(model.input_norm.split_at(h));
+        self.normalise(model, &model.input_norm);
     }
 
-    fn normalise(&mut self, (gamma, beta): (&[f32], &[f32])) {
-        for row in self.hidden.chunks_exact_mut(self.model.shape.hidden) {
-            normalise(self.isa, row, gamma, beta, self.model.shape.epsilon);
+    /// `norm` is gamma, then beta.
+    fn normalise(&mut self, model: &Model, norm: &[f32]) {
+        let (gamma, beta) = norm.split_at(model.shape.hidden);
+        for row in self.hidden.chunks_exact_mut(model.shape.hidden) {
+            normalise(self.isa, row, gamma, beta, model.shape.epsilon);
         }
     }
 
-    fn attend(&mut self, layer: usize, m: usize) {
-        let (model, isa) = (self.model, self.isa);
-        let shape = &model.shape;
-        self.input.set(isa, &self.rotation, &self.hidden, shape.hidden);
+    fn attend(&mut self, model: &Model, layer: usize, m: usize) {
+        let (shape, isa) = (&model.shape, self.isa);
+        self.input.set(isa, &model.rotation, &self.hidden, shape.hidden);
         self.qkv.resize(3 * m * shape.hidden, 0.0);
         multiply(model, &model.qkv, layer, isa, &self.input, Out::Parts(m), product, &mut self.qkv);
         self.context.resize(m * shape.hidden, 0.0);
@@ -187,21 +180,20 @@ impl<'m> Pass<'m> {
             let out = &mut self.context[text[0] * shape.hidden..text[1] * shape.hidden];
             attend(isa, attention, &mut self.attention, out);
         }
-        self.input.take(isa, &self.rotation, &mut self.context, shape.hidden);
+        self.input.take(isa, &model.rotation, &mut self.context, shape.hidden);
         let out = Out::Rows(shape.hidden);
         multiply(model, &model.out, layer, isa, &self.input, out, add_product, &mut self.hidden);
     }
 
-    fn feed_forward(&mut self, layer: usize) {
-        let (model, isa) = (self.model, self.isa);
-        let shape = &model.shape;
+    fn feed_forward(&mut self, model: &Model, layer: usize) {
+        let (shape, isa) = (&model.shape, self.isa);
         let write: Write = match shape.activation {
             Activation::Gelu => product_gelu,
             Activation::Relu => product_relu,
         };
         for rows in self.hidden.chunks_mut(CHUNK * shape.hidden) {
             self.inner.resize(rows.len() / shape.hidden * shape.inner, 0.0);
-            self.input.set(isa, &self.rotation, rows, shape.hidden);
+            self.input.set(isa, &model.rotation, rows, shape.hidden);
             multiply(
                 model,
                 &model.up,
@@ -212,7 +204,7 @@ impl<'m> Pass<'m> {
                 write,
                 &mut self.inner,
             );
-            self.input.take(isa, &self.inner_rotation, &mut self.inner, shape.inner);
+            self.input.take(isa, &model.inner_rotation, &mut self.inner, shape.inner);
             multiply(model, &model.down, layer, isa, &self.input, Out::Rows(shape.hidden), add_product, rows);
         }
     }

@@ -1,9 +1,10 @@
 //! Text to vectors, by transformers of BERT's kind with 8-bit weights.
 //!
 //! [`tokenizer`]: text to tokens. [`shape`]: how large a model is. [`model_file`]: its bytes. [`forward`]: from tokens to the rows
-//! of the last layer. `docs/encoder-file.md` draws the file.
+//! of the last layer. [`text_encoder`]: all of it, over threads. `docs/encoder-file.md` draws the file.
 
 pub mod forward;
 pub mod model_file;
 pub mod shape;
+pub mod text_encoder;
 pub mod tokenizer;

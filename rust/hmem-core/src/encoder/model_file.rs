@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::shape::{Activation, Architecture, Pooling, Shape};
 use crate::kernels::memory::{Column, Map, Plain};
 use crate::kernels::product::CHANNELS;
+use crate::kernels::rotation::Rotation;
 use crate::sections::{Fault, demand};
 
 const MAGIC: [u8; 8] = *b"HMEMBERT";
@@ -73,10 +74,10 @@ pub struct Model {
     pub positions: Column<f32>,
     /// Gamma and beta of the embeddings.
     pub input_norm: Column<f32>,
-    /// Signs that the rotation of hidden rows flips.
-    pub signs: Column<i8>,
-    /// Signs that the rotation of inner rows flips.
-    pub inner_signs: Column<i8>,
+    /// Comes before rows as wide as vectors are multiplied.
+    pub rotation: Rotation,
+    /// Comes before the rows between the products of the feed-forward part are.
+    pub inner_rotation: Rotation,
     /// Queries, keys and values.
     pub qkv: Matrix,
     /// Behind the attention.
@@ -136,8 +137,8 @@ impl Model {
             word_scales: numbers(&map, places, 3)?,
             positions: numbers(&map, places, 4)?,
             input_norm: numbers(&map, places, 5)?,
-            signs: column(&map, places, 6)?,
-            inner_signs: column(&map, places, 7)?,
+            rotation: Rotation::of_blocks(&column::<i8>(&map, places, 6)?, shape.block),
+            inner_rotation: Rotation::of_blocks(&column::<i8>(&map, places, 7)?, shape.inner_block),
             qkv: matrix(8, h, 3 * h, 0)?,
             out: matrix(11, h, h, 3 * h)?,
             attention_norm: numbers(&map, places, 14)?,

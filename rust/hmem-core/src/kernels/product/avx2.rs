@@ -33,6 +33,7 @@ pub(super) fn tile(proof: Avx2, rows: &[i16], k: usize, panel: &[Step], sums: &m
 }
 
 #[target_feature(enable = "avx2,fma")]
+#[allow(clippy::needless_range_loop, reason = "plain loops keep sums in registers")]
 fn with_avx2<const R: usize>(rows: &[i16], k: usize, panel: &[Step], sums: &mut [[i32; CHANNELS]]) {
     assert!(rows.len() == R * k && panel.len() == k / QUAD);
     for half in 0..2 {

@@ -92,36 +92,36 @@ impl Sixteen for Registers {
 
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
-        // SAFETY: there is a register, so there was a proof.
         let ([a, b], [c, d]) = (self.0, other.0);
+        // SAFETY: there is a register, so there was a proof.
         Self(unsafe { [_mm256_add_ps(a, c), _mm256_add_ps(b, d)] })
     }
 
     #[inline(always)]
     fn minus(self, other: Self) -> Self {
-        // SAFETY: there is a register, so there was a proof.
         let ([a, b], [c, d]) = (self.0, other.0);
+        // SAFETY: there is a register, so there was a proof.
         Self(unsafe { [_mm256_sub_ps(a, c), _mm256_sub_ps(b, d)] })
     }
 
     #[inline(always)]
     fn times(self, other: Self) -> Self {
-        // SAFETY: there is a register, so there was a proof.
         let ([a, b], [c, d]) = (self.0, other.0);
+        // SAFETY: there is a register, so there was a proof.
         Self(unsafe { [_mm256_mul_ps(a, c), _mm256_mul_ps(b, d)] })
     }
 
     #[inline(always)]
     fn or_larger(self, other: Self) -> Self {
-        // SAFETY: there is a register, so there was a proof.
         let ([a, b], [c, d]) = (self.0, other.0);
+        // SAFETY: there is a register, so there was a proof.
         Self(unsafe { [_mm256_max_ps(a, c), _mm256_max_ps(b, d)] })
     }
 
     #[inline(always)]
     fn or_smaller(self, other: Self) -> Self {
-        // SAFETY: there is a register, so there was a proof.
         let ([a, b], [c, d]) = (self.0, other.0);
+        // SAFETY: there is a register, so there was a proof.
         Self(unsafe { [_mm256_min_ps(a, c), _mm256_min_ps(b, d)] })
     }
 

@@ -12,7 +12,7 @@ const TO_EXPONENT: f32 = 12_582_912.0 + 127.0;
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// Of `(e^r − 1 − r) / r²` for `|r| ≤ ln 2 / 2`, fitted to a relative error of 1.1e-7.
-const EXP: [f32; 4] = [0.499_992_31, 0.166_671_14, 0.041_890_16, 0.008_312_521];
+const EXP: [f32; 4] = [0.499_992_3, 0.166_671_14, 0.041_890_16, 0.008_312_521];
 
 /// `eˣ` for `x ≤ 0`, which counts as −80 where it is less.
 ///
@@ -37,7 +37,7 @@ const GELU_END: f32 = 4.75;
 
 /// `(Φ(x) − ½) / x` as a polynomial of `2 (x / 4.75)² − 1`, fitted to the least error of `x Φ(x)`.
 const GELU: [f32; 11] = [
-    0.148_748_29,
+    0.148_748_3,
     -0.073_667_57,
     0.053_235_36,
     -0.040_567_826,
