@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hmem_fast.encode.bert_graph import BertShape, build_bert
+from hmem_fast.encode.bert_graph import build_bert
+from hmem_fast.encode.bert_source import read_shape, read_weights
 from hmem_fast.encode.catalogue import source_folder
+from hmem_fast.encode.export_folder import ExportReport, make_folder, refuse_foreign
 from hmem_fast.encode.manifest import (
     FILES,
     MANIFEST,
@@ -29,19 +28,13 @@ from hmem_fast.encode.onnx import OnnxEncoder
 from hmem_fast.encode.sentence_transformer import SentenceTransformerEncoder
 from hmem_fast.encode.source import SourceModel, read_source
 from hmem_fast.errors import InvalidValueError, ModelError
-from hmem_fast.extra import require
-from hmem_fast.types import FloatArray
 
-__all__ = ["Comparison", "ExportReport", "compare_with_sentence_transformers", "export_onnx"]
+__all__ = ["Comparison", "compare_with_sentence_transformers", "export_onnx"]
 
 PRECISIONS = ("f32",)
-_ARCHITECTURES = ("bert", "mpnet")
-_POOLINGS = ("mean", "cls")
-_ACTIVATIONS = ("gelu", "relu")
+_PRODUCER = "onnx-f32"
 _LARGEST = 2**31 - 2**20
 """An ONNX file is one protobuf message, which must stay below 2 GiB."""
-
-_ATTEMPTS = 10
 
 _TEXTS = (
     "Where did we leave the spare key?",
@@ -57,33 +50,6 @@ _TEXTS = (
     "A very long story. " * 200,
 )
 """What is compared where the caller gives no texts: short, long, beyond the limit, other scripts, symbols, code."""
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """What an export made.
-
-    Attributes
-    ----------
-    folder : Path
-        Where it is.
-    bytes : int
-        Size of all its files.
-    seconds : float
-        How long it took.
-    dim, max_length : int
-        Width of the vectors; most tokens of a text.
-    space_id, producer : str
-        As the encoder will give them.
-    """
-
-    folder: Path
-    bytes: int
-    seconds: float
-    dim: int
-    max_length: int
-    space_id: str
-    producer: str
 
 
 @dataclass(frozen=True)
@@ -142,29 +108,23 @@ def export_onnx(
     if precision not in PRECISIONS:
         raise InvalidValueError(f"precision: wanted one of {', '.join(PRECISIONS)}, got {precision!r}")
     source, target = read_source(source_folder(model)), Path(out).resolve()
-    shape = _supported(source)
-    _refuse_foreign(target, replace=replace)
-    graph = build_bert(shape, _tensors(source))
+    shape = read_shape(source)
+    refuse_foreign(target, (MANIFEST, *FILES), replace=replace)
+    graph = build_bert(shape, read_weights(source))
     if len(graph) > _LARGEST:
         raise ModelError(f"{source.folder}: its graph has {len(graph)} bytes, an ONNX file can hold {_LARGEST}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
-        # A temporary folder is private to its owner; the export should be readable as any other new folder is.
-        made.chmod(0o777 & ~_umask())
-        manifest = _write(made, source, graph)
-        _put_in_place(made, target, manifest, replace=replace)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    make_folder(
+        target, lambda made: _write(made, source, graph), lambda there: _is_same(there, source), replace=replace
+    )
     size = sum((target / name).stat().st_size for name in (MANIFEST, *FILES))
     return ExportReport(
         folder=target,
         bytes=size,
         seconds=time.perf_counter() - started,
-        dim=manifest.dim,
-        max_length=manifest.max_length,
-        space_id=manifest.space_id,
-        producer=manifest.producer,
+        dim=source.dim,
+        max_length=source.max_length,
+        space_id=source.space_id(),
+        producer=_PRODUCER,
     )
 
 
@@ -193,53 +153,7 @@ def compare_with_sentence_transformers(
     )
 
 
-def _supported(source: SourceModel) -> BertShape:
-    """Take from the configuration what the graph needs, or say what stands in the way."""
-    config, where = source.config, source.folder
-    supported = "supported are BERT (absolute positions) and MPNet with GELU or ReLU, and mean or CLS pooling"
-    if source.architecture not in _ARCHITECTURES:
-        raise ModelError(f"{where}: architecture {source.architecture!r} cannot be exported; {supported}")
-    if source.obstacles:
-        raise ModelError(f"{where}: {', '.join(source.obstacles)} cannot be exported; {supported}")
-    if source.pooling not in _POOLINGS:
-        raise ModelError(f"{where}: pooling {source.pooling!r} cannot be exported; {supported}")
-    if config.get("hidden_act") not in _ACTIVATIONS:
-        raise ModelError(f"{where}: activation {config.get('hidden_act')!r} cannot be exported; {supported}")
-    if config.get("position_embedding_type", "absolute") != "absolute":
-        raise ModelError(f"{where}: positions {config['position_embedding_type']!r} cannot be exported; {supported}")
-    try:
-        shape = BertShape(
-            width=int(config["hidden_size"]),
-            heads=int(config["num_attention_heads"]),
-            layers=int(config["num_hidden_layers"]),
-            epsilon=float(config["layer_norm_eps"]),
-            activation=str(config["hidden_act"]),
-            pooling=source.pooling,
-            architecture=source.architecture,
-            max_length=source.max_length,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{source.transformer / 'config.json'}: {error} is missing or no number") from error
-    if min(shape.width, shape.heads, shape.layers) < 1 or shape.width % shape.heads:
-        raise ModelError(f"{where}: {shape.heads} attention heads do not divide the width {shape.width}")
-    return shape
-
-
-def _tensors(source: SourceModel) -> Mapping[str, FloatArray]:
-    if not source.weights.is_file():
-        raise ModelError(
-            f"{source.weights}: missing; weights must be one safetensors file "
-            "(pickled pytorch_model.bin is not read: convert it with safetensors)"
-        )
-    safetensors: Any = require("safetensors.numpy", extra="onnx", purpose="reading model.safetensors")
-    try:
-        tensors: Mapping[str, FloatArray] = safetensors.load_file(source.weights)
-    except Exception as error:  # a damaged header, an unknown number type: there are several kinds
-        raise ModelError(f"{source.weights}: cannot be read: {error}") from error
-    return tensors
-
-
-def _write(folder: Path, source: SourceModel, graph: bytes) -> Manifest:
+def _write(folder: Path, source: SourceModel, graph: bytes) -> None:
     """Write model, tokenizer and manifest; all on disk when this returns."""
     hashes = source.hashes()
     for name, content in zip(FILES, (graph, source.tokenizer.read_bytes()), strict=True):
@@ -249,7 +163,7 @@ def _write(folder: Path, source: SourceModel, graph: bytes) -> Manifest:
             os.fsync(file.fileno())
     manifest = Manifest(
         space_id=source.space_id(),
-        producer="onnx-f32",
+        producer=_PRODUCER,
         dim=source.dim,
         max_length=source.max_length,
         pooling=source.pooling,
@@ -260,70 +174,13 @@ def _write(folder: Path, source: SourceModel, graph: bytes) -> Manifest:
         files={name: FileRecord((folder / name).stat().st_size, sha256_of(folder / name)) for name in FILES},
     )
     write_manifest(folder, manifest)
-    return manifest
 
 
-def _refuse_foreign(target: Path, *, replace: bool) -> None:
-    """Refuse, before any work is done, to write over what is no export, or over another one unasked."""
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise InvalidValueError(f"out: wanted a folder to make, {target} is a file")
-    names = {entry.name for entry in target.iterdir()}
-    if names - {MANIFEST, *FILES}:
-        raise InvalidValueError(
-            f"out: {target} holds other things ({', '.join(sorted(names)[:3])} …); name another folder"
-        )
-    if names and not replace and not (target / MANIFEST).is_file():
-        raise InvalidValueError(f"out: {target} holds part of an export; remove it, or ask to replace it")
-
-
-def _put_in_place(made: Path, target: Path, manifest: Manifest, *, replace: bool) -> None:
-    """Rename the finished folder to its name; another process may be doing the same at this moment."""
-    failure: OSError | None = None
-    for _ in range(_ATTEMPTS):
-        try:
-            if target.is_dir() and not any(target.iterdir()):
-                target.rmdir()  # renaming onto an empty folder is refused on Windows
-            made.rename(target)
-        except OSError as error:
-            failure = error
-        else:
-            return
-        if not target.exists():
-            continue  # what stood in the way was moved aside by another process
-        if _is_same(target, manifest):
-            return
-        if not replace:
-            raise InvalidValueError(
-                f"out: {target} holds another or a damaged export; name another folder, or ask to replace it"
-            )
-        _move_aside(target, made)
-    raise failure or InvalidValueError(f"out: other processes keep writing to {target}")
-
-
-def _is_same(target: Path, manifest: Manifest) -> bool:
+def _is_same(target: Path, source: SourceModel) -> bool:
     """Tell whether an undamaged export of the same model, in the same precision, is already there."""
     try:
         there = read_manifest(target)
         verify_folder(target, there)
     except (ModelError, OSError):
         return False
-    return (there.space_id, there.producer) == (manifest.space_id, manifest.producer)
-
-
-def _move_aside(target: Path, made: Path) -> None:
-    """Take what is in the way out of it, whole, then delete it: no reader ever sees half a folder."""
-    aside = made.with_name(f"{made.name}.old")
-    try:
-        target.rename(aside)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _umask() -> int:
-    """Read the umask; there is no way to read it but to set it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    return (there.space_id, there.producer) == (source.space_id(), _PRODUCER)
