@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import hmem_fast.encode.catalogue as catalogue
+from bert_models import CLS, WORDS, make_model, write
 from hmem_fast.encode import (
     OnnxEncoder,
     SentenceTransformerEncoder,
@@ -28,105 +29,12 @@ from hmem_fast.errors import InvalidValueError, MissingDependencyError, ModelErr
 pytest.importorskip("onnx", reason="exporting needs the extra onnx")
 if importlib.util.find_spec("onnxruntime") is None:  # importing it here would switch its telemetry on
     pytest.skip("opening an export needs the extra onnx", allow_module_level=True)
-safetensors = pytest.importorskip("safetensors.numpy", reason="exporting needs the extra onnx")
-tokenizers = pytest.importorskip("tokenizers", reason="opening an export needs the extra onnx")
 
-POSITIONS = 300
-MPNET_WORDS = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "the", "spare", "key", "is", "lost", "a", "b", "c"]
-"""MPNet's padding has id 1, whatever its configuration says."""
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "spare", "key", "is", "lost", "a", "b", "c"]
-
-
-def make_model(folder: Path, *, config=None, pooling=None, modules=(), settings=None, prompts=None, prefix="") -> Path:
-    """Write a BERT (or MPNet) of 2 layers, 16 wide, with random weights, as sentence-transformers folders hold it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    width, inner = 16, 24
-    mpnet = (config or {}).get("model_type") == "mpnet"
-    words = MPNET_WORDS if mpnet else WORDS
-
-    def random(*shape):
-        return (rng.normal(size=shape) * 0.3).astype(np.float32)
-
-    tensors = {
-        "embeddings.word_embeddings.weight": random(len(words), width),
-        "embeddings.position_embeddings.weight": random(POSITIONS, width),
-        "embeddings.token_type_embeddings.weight": random(2, width),
-    }
-    attention = ["self.query", "self.key", "self.value", "output.dense"]
-    norm = "attention.output.LayerNorm"
-    if mpnet:
-        del tensors["embeddings.token_type_embeddings.weight"]
-        tensors["encoder.relative_attention_bias.weight"] = random(32, 4)
-        attention, norm = ["attn.q", "attn.k", "attn.v", "attn.o"], "attention.LayerNorm"
-    parts = {f"attention.{part}": (width, width) for part in attention}
-    parts |= {"intermediate.dense": (inner, width), "output.dense": (width, inner)}
-    for layer in range(2):
-        for part, shape in parts.items():
-            tensors[f"encoder.layer.{layer}.{part}.weight"] = random(*shape)
-            tensors[f"encoder.layer.{layer}.{part}.bias"] = random(shape[0])
-        for part in (norm, "output.LayerNorm"):
-            tensors[f"encoder.layer.{layer}.{part}.weight"] = 1 + random(width)
-            tensors[f"encoder.layer.{layer}.{part}.bias"] = random(width)
-    tensors |= {"embeddings.LayerNorm.weight": 1 + random(width), "embeddings.LayerNorm.bias": random(width)}
-    safetensors.save_file(
-        {prefix + name: values for name, values in tensors.items()},
-        folder / "model.safetensors",
-        metadata={"format": "pt"},
-    )
-    write(
-        folder / "config.json",
-        {
-            "model_type": "bert", "architectures": ["BertModel"], "hidden_size": width, "num_attention_heads": 4,
-            "num_hidden_layers": 2, "intermediate_size": inner, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
-            "max_position_embeddings": POSITIONS, "type_vocab_size": 2, "vocab_size": len(words),
-            "pad_token_id": words.index("[PAD]"),
-            **(config or {}),
-        },
-    )  # fmt: skip
-    tokenizer = tokenizers.Tokenizer(
-        tokenizers.models.WordPiece({word: number for number, word in enumerate(words)}, unk_token="[UNK]")
-    )
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[(word, words.index(word)) for word in ("[CLS]", "[SEP]")]
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    write(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **special})
-    types = ["Transformer", "Pooling", "Normalize", *modules]
-    paths = {kind: "" if kind == "Transformer" else f"{number}_{kind}" for number, kind in enumerate(types)}
-    write(
-        folder / "modules.json",
-        [
-            {"idx": number, "name": str(number), "path": paths[kind], "type": f"sentence_transformers.models.{kind}"}
-            for number, kind in enumerate(types)
-        ],
-    )
-    write(
-        folder / "1_Pooling" / "config.json",
-        {"word_embedding_dimension": width, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
-        if pooling is None
-        else pooling,
-    )
-    write(folder / "sentence_bert_config.json", {"max_seq_length": 20, "do_lower_case": False, **(settings or {})})
-    if prompts:
-        write(folder / "config_sentence_transformers.json", prompts)
-    return folder
+TEXTS = ["the spare key is lost", "a", "", "the the the unknownword", "a b c " * 30, "lost key the b " * 70]
 
 
 def names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
-
-
-def write(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
-CLS = {"word_embedding_dimension": 16, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
-TEXTS = ["the spare key is lost", "a", "", "the the the unknownword", "a b c " * 30, "lost key the b " * 70]
 
 
 @pytest.mark.torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hmem_fast.encode.catalogue import FoundEncoder, cache_dir, find_encoders
 from hmem_fast.encode.export import Comparison, compare_with_sentence_transformers, export_onnx
 from hmem_fast.encode.export_folder import ExportReport
+from hmem_fast.encode.export_native import export_native
 from hmem_fast.encode.hashing import HashingEncoder
 from hmem_fast.encode.lookup import recorded_name, resolve
 from hmem_fast.encode.onnx import OnnxEncoder
@@ -23,6 +24,7 @@ __all__ = [
     "TokenVectors",
     "cache_dir",
     "compare_with_sentence_transformers",
+    "export_native",
     "export_onnx",
     "find_encoders",
     "recorded_name",
