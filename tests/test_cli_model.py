@@ -65,6 +65,44 @@ def test_an_exported_encoder_can_be_used(minilm_source, tmp_path):
     assert hmem("store", tmp_path / "s", "a text", "--encoder", tmp_path / "model").out == "1\n"
 
 
+def test_an_encoder_for_the_core_is_one_file(minilm_source, tmp_path):
+    out, texts = tmp_path / "export.json", tmp_path / "texts.txt"
+    done = hmem("export-encoder", "--model", "minilm", "--out", tmp_path / "model", "--format", "native", "--json", out)
+    assert done.returncode == 0, done.err
+    assert [file.name for file in (tmp_path / "model").iterdir()] == ["model.hmem"]
+    result = read_result(out, "export-encoder")
+    assert (result["settings"]["format"], result["settings"]["precision"]) == ("native", "int8")
+    (row,) = result["rows"]
+    assert (row["dim"], row["producer"]) == (384, "core-int8")
+    assert row["bytes"] == (tmp_path / "model" / "model.hmem").stat().st_size
+    texts.write_text("Where did we leave the spare key?\n\n" * 10, encoding="utf-8")
+    refused = hmem(
+        "export-encoder", "--model", "minilm", "--out", tmp_path / "few", "--format", "native", "--calibrate", texts
+    )
+    assert refused.returncode == 2
+    assert "calibrate: wanted texts with at least 2000 tokens, got 10 texts with 100" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--format", "native", "--precision", "f32"], "--precision: --format native has int8, got f32"),
+        (["--precision", "int8"], "--precision: --format onnx has f32, got int8"),
+        (["--calibrate", "texts"], "--calibrate: only --format native"),
+        (["--format", "native", "--calibrate", "nowhere"], "--calibrate: wanted a file of texts, one a line; nowhere"),
+        (["--format", "native", "--calibrate", "bad"], "--calibrate: wanted UTF-8; bad, line 2"),
+        (["--format", "tflite"], "invalid choice: 'tflite'"),
+    ],
+)
+def test_exports_that_do_not_exist_are_said(tmp_path, monkeypatch, capsys, given, said):
+    monkeypatch.chdir(tmp_path)
+    Path("texts").write_text("a text\n", encoding="utf-8")
+    Path("bad").write_bytes(b"good\nb\xff\n")
+    assert main(["export-encoder", "--model", "minilm", "--out", "out", *given]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
 LOCOMO = [
     {
         "sample_id": f"conv-{number}",
