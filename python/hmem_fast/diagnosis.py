@@ -13,7 +13,7 @@ from typing import Any
 
 from hmem_fast import core
 from hmem_fast.encode import cache_dir, find_encoders
-from hmem_fast.encode.onnx import available_threads
+from hmem_fast.encode.thread import available_threads
 from hmem_fast.errors import HmemError
 
 __all__ = ["cpu_model", "doctor", "features"]

@@ -17,6 +17,7 @@ __all__ = [
     "Neighbours",
     "ScoreArray",
     "Settled",
+    "TokenCodes",
     "TokenEncoder",
     "TokenVectors",
 ]
@@ -101,6 +102,23 @@ class TokenVectors(NamedTuple):
     """
 
     vectors: FloatArray
+    offsets: IdArray
+    tokens: IdArray
+
+
+class TokenCodes(NamedTuple):
+    """Token vectors in 8 bits: a vector is its codes times its scale.
+
+    Shapes
+    ------
+    codes    (t, d)    int8, within -127 and 127
+    scales   (t,)      float32
+    offsets  (n + 1,)  int64: text i owns rows ``offsets[i]:offsets[i + 1]``
+    tokens   (t,)      int64: the vocabulary id of each row's token
+    """
+
+    codes: NDArray[np.int8]
+    scales: FloatArray
     offsets: IdArray
     tokens: IdArray
 

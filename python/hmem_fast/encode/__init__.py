@@ -8,9 +8,10 @@ from hmem_fast.encode.export_folder import ExportReport
 from hmem_fast.encode.export_native import export_native
 from hmem_fast.encode.hashing import HashingEncoder
 from hmem_fast.encode.lookup import recorded_name, resolve
+from hmem_fast.encode.native import NativeEncoder
 from hmem_fast.encode.onnx import OnnxEncoder
 from hmem_fast.encode.sentence_transformer import SentenceTransformerEncoder
-from hmem_fast.types import Encoder, TokenEncoder, TokenVectors
+from hmem_fast.types import Encoder, TokenCodes, TokenEncoder, TokenVectors
 
 __all__ = [
     "Comparison",
@@ -18,8 +19,10 @@ __all__ = [
     "ExportReport",
     "FoundEncoder",
     "HashingEncoder",
+    "NativeEncoder",
     "OnnxEncoder",
     "SentenceTransformerEncoder",
+    "TokenCodes",
     "TokenEncoder",
     "TokenVectors",
     "cache_dir",

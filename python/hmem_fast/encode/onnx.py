@@ -13,19 +13,13 @@ import numpy as np
 
 from hmem_fast.encode.manifest import FILES, Manifest, check_folder, read_manifest, verify_folder
 from hmem_fast.encode.text import checked_texts
+from hmem_fast.encode.thread import checked_threads
 from hmem_fast.encode.tokenizer import Tokenized, Tokenizer
-from hmem_fast.errors import DTypeError, InvalidValueError, ModelError, ModelNotFoundError
+from hmem_fast.errors import ModelError, ModelNotFoundError
 from hmem_fast.extra import require
 from hmem_fast.types import FloatArray, TokenVectors
 
-__all__ = ["OnnxEncoder", "available_threads"]
-
-
-def available_threads() -> int:
-    """Count the CPUs this process may use; ONNX Runtime on its own counts all the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+__all__ = ["OnnxEncoder"]
 
 
 class OnnxEncoder:
@@ -55,16 +49,12 @@ class OnnxEncoder:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, threads: int = 1) -> None:
-        if isinstance(threads, bool) or not isinstance(threads, int):
-            raise DTypeError(f"threads: wanted an int, got {type(threads).__name__}")
-        if threads < 1:
-            raise InvalidValueError(f"threads: wanted at least 1, got {threads}")
+        self._threads = checked_threads(threads)
         self._folder = Path(folder)
         if not self._folder.is_dir():
             raise ModelNotFoundError(f"folder: wanted an exported encoder, there is no folder {self._folder}")
         self._manifest = read_manifest(self._folder)
         check_folder(self._folder, self._manifest)
-        self._threads = min(threads, available_threads())
         model, tokenizer = (self._folder / name for name in FILES)
         self._session = _open_session(model, self._manifest)
         self._tokenizer = Tokenizer(tokenizer, max_length=self._manifest.max_length, prefix=self._manifest.prefix)
