@@ -5,6 +5,8 @@
 
 pub mod forward;
 pub mod model_file;
+#[doc(hidden)]
+pub mod sample;
 pub mod shape;
 pub mod text_encoder;
 pub mod tokenizer;

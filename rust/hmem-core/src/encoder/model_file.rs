@@ -313,3 +313,141 @@ fn check_sum(bytes: &[u8]) -> Result<(), Fault> {
     let wanted = u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]);
     demand(wanted == got, format_args!("checksum: wanted {wanted:08x}, got {got:08x}"))
 }
+
+/// A file with these sections, in their order.
+pub(super) fn file_of(shape: &Shape, sections: &[Vec<u8>; SECTIONS]) -> Vec<u8> {
+    let mut file = MAGIC.to_vec();
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+    file.extend([VERSION.to_le_bytes(), count(SECTIONS)].concat());
+    // The length and the checksum come in the end.
+    file.resize(28, 0);
+    file.extend((shape.architecture as u32).to_le_bytes());
+    let counts = [shape.layers, shape.heads, shape.hidden, shape.inner];
+    let rows = [shape.vocabulary, shape.positions, shape.max_length];
+    file.extend(counts.into_iter().chain(rows).flat_map(count));
+    file.extend([shape.pooling as u32, shape.activation as u32].into_iter().flat_map(u32::to_le_bytes));
+    file.extend(shape.epsilon.to_le_bytes());
+    file.extend([shape.block, shape.inner_block].into_iter().flat_map(count));
+    file.resize(FIXED + 16 * SECTIONS, 0);
+    for (section, bytes) in sections.iter().enumerate() {
+        file.resize(file.len().next_multiple_of(64), 0);
+        let at = FIXED + 16 * section;
+        let place = [file.len() as u64, bytes.len() as u64].map(u64::to_le_bytes).concat();
+        file[at..at + 16].copy_from_slice(&place);
+        file.extend(bytes);
+    }
+    let len = (file.len() as u64).to_le_bytes();
+    file[16..24].copy_from_slice(&len);
+    mend(&mut file);
+    file
+}
+
+/// Makes the checksum of a file fit its bytes.
+pub(super) fn mend(file: &mut [u8]) {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&file[..CHECKSUM.start]);
+    hasher.update(&file[CHECKSUM.end..]);
+    file[CHECKSUM].copy_from_slice(&hasher.finalize().to_le_bytes());
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+    use crate::encoder::sample;
+    use proptest::prelude::*;
+    use std::io::Write;
+
+    fn open(bytes: &[u8]) -> Result<Model, Fault> {
+        static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("hmem-model-{}-{number}", std::process::id()));
+        File::create(&path).and_then(|mut file| file.write_all(bytes)).unwrap();
+        let model = Model::open(&path);
+        std::fs::remove_file(&path).unwrap();
+        model
+    }
+
+    fn small(architecture: Architecture) -> Vec<u8> {
+        sample::model(&sample::shape(architecture), 1)
+    }
+
+    fn reason(bytes: &[u8]) -> String {
+        open(bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_is_opened_as_it_was_made() {
+        for architecture in [Architecture::Bert, Architecture::Mpnet] {
+            let model = open(&small(architecture)).unwrap();
+            assert_eq!(model.shape, sample::shape(architecture));
+            assert_eq!(model.panels(&model.qkv, 1).len(), 3 * model.shape.hidden / CHANNELS);
+            for panel in model.panels(&model.down, 1) {
+                for (c, &sum) in panel.sums.iter().enumerate() {
+                    let codes = panel.codes.iter().skip(4 * c).step_by(4 * CHANNELS);
+                    let firsts: i32 = codes.map(|&code| i32::from(code)).sum();
+                    assert!((sum - firsts).abs() <= 3 * 127 * 192 / 4, "{sum} {firsts}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_damage_is_told() {
+        let whole = small(Architecture::Mpnet);
+        for len in (0..whole.len()).step_by(997).chain([0, 7, 8, 127, 128, whole.len() - 1]) {
+            assert!(open(&whole[..len]).is_err(), "cut to {len}");
+        }
+        for at in (0..whole.len()).step_by(331).chain(0..FIXED + 16 * SECTIONS) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 0x10;
+            assert!(open(&flipped).is_err(), "byte {at}");
+        }
+        assert!(reason(&[&whole[..], &[0]].concat()).starts_with("length: wanted"));
+        assert!(reason(b"PK").starts_with("wanted 512 bytes"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_even_where_the_checksum_fits() {
+        let whole = small(Architecture::Bert);
+        let with = |at: usize, bytes: &[u8]| {
+            let mut file = whole.clone();
+            file[at..at + bytes.len()].copy_from_slice(bytes);
+            mend(&mut file);
+            reason(&file)
+        };
+        let number = |number: u32| number.to_le_bytes();
+        assert!(with(0, b"NOTAMODL").starts_with("first bytes: wanted \"HMEMBERT\", got \"NOTAMODL\""));
+        assert!(with(8, &number(2)).starts_with("format version: wanted 1, got 2"));
+        assert!(with(28, &number(2)).starts_with("architecture: wanted 0 to 1, got 2"));
+        assert!(with(32, &number(0)).starts_with("layers: wanted 1 to"));
+        assert!(with(36, &number(3)).starts_with("heads: wanted heads"));
+        assert!(with(40, &number(100)).starts_with("width: wanted a multiple of 64"));
+        assert!(with(44, &number(u32::MAX)).starts_with("inner width: wanted"));
+        assert!(with(56, &number(41)).starts_with("tokens of a text: wanted 3 to 40, got 41"));
+        assert!(with(68, &f32::NAN.to_le_bytes()).starts_with("epsilon"));
+        assert!(with(72, &number(0)).starts_with("blocks of the width"));
+        assert!(with(48, &number(54)).starts_with("section 2: wanted"));
+        assert!(with(FIXED + 16 * 3, &[1]).starts_with("section 3: wanted it at"));
+        assert!(with(FIXED + 8, &u64::MAX.to_le_bytes()).starts_with("section 0: wanted at most"));
+        let place = u64::from_le_bytes(whole[FIXED + 16 * 9..FIXED + 16 * 9 + 8].try_into().unwrap());
+        let at = usize::try_from(place).unwrap();
+        assert!(with(at, &f32::INFINITY.to_le_bytes()).starts_with("section 9: wanted finite numbers"));
+    }
+
+    proptest! {
+        /// Forged heads, checksums mended: refused or opened, never a panic.
+        #[test]
+        fn nothing_in_a_head_makes_it_panic(
+            changes in prop::collection::vec((0..FIXED + 16 * SECTIONS, any::<u8>()), 1..6),
+        ) {
+            let mut file = small(Architecture::Mpnet);
+            for (at, byte) in changes {
+                file[at] = byte;
+            }
+            mend(&mut file);
+            if let Ok(model) = open(&file) {
+                prop_assert!(model.shape.check().is_ok());
+            }
+        }
+    }
+}
