@@ -10,3 +10,4 @@ pub mod sample;
 pub mod shape;
 pub mod text_encoder;
 pub mod tokenizer;
+mod word_pieces;

@@ -1,8 +1,9 @@
 //! Text to token ids, by a model's `tokenizer.json`.
 //!
-//! Normalising, cutting into words and the models are those of the crate `tokenizers`. It is taken in parts, for three
-//! reasons: reading the file as a whole builds the vocabulary three times over (20 ms instead of 8); what is cut off can be
-//! told from what fits; and nothing here can start a thread or read the environment, as its batches and padding do.
+//! Normalising, cutting into words and all models but word pieces are those of the crate `tokenizers`. It is taken in parts,
+//! for three reasons: reading the file as a whole builds the vocabulary three times over, and costs half of the time to a
+//! program's first vector; what is cut off can be told from what fits; and nothing here can start a thread or read the
+//! environment, as its batches and padding do.
 
 use std::any::Any;
 use std::ops::Range;
@@ -15,9 +16,9 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::{
     AddedToken, AddedVocabulary, Encoding, Model, ModelWrapper, NormalizerWrapper, OffsetReferential,
     OffsetType, PostProcessor, PostProcessorWrapper, PreTokenizer, PreTokenizerWrapper, Token,
-    TruncationDirection,
 };
 
+use super::word_pieces::{Vocabulary, WordPieces};
 use crate::error::TokenizerError;
 
 /// Only so many characters of a text are tokenized: a model reads a few hundred tokens, and 10 MB would cost seconds.
@@ -39,7 +40,7 @@ pub struct Tokenizer {
     added: AddedVocabulary,
     normalizer: Option<NormalizerWrapper>,
     pre_tokenizer: Option<PreTokenizerWrapper>,
-    model: ModelWrapper,
+    model: Pieces,
     /// Special tokens put before each text.
     front: Vec<u32>,
     /// Special tokens put after each text.
@@ -103,20 +104,34 @@ impl Tokenizer {
         self.vocabulary_size
     }
 
-    /// The text's own tokens, up to a few more than there is room for.
+    /// The text's own tokens; of those that there is no room for, not all.
     fn words(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let failed = |error: tokenizers::Error| TokenizerError::Text { reason: error.to_string() };
-        let mut pieces = self.added.extract_and_normalize(self.normalizer.as_ref(), text);
+        let mut words = self.added.extract_and_normalize(self.normalizer.as_ref(), text);
         if let Some(pre_tokenizer) = &self.pre_tokenizer {
-            pre_tokenizer.pre_tokenize(&mut pieces).map_err(failed)?;
+            pre_tokenizer.pre_tokenize(&mut words).map_err(failed)?;
         }
-        let limit = self.room.saturating_add(1);
-        pieces
-            .tokenize_with_limit(|piece| self.model.tokenize(piece.get()), limit, TruncationDirection::Right)
-            .map_err(failed)?;
-        let splits = pieces.get_splits(OffsetReferential::Normalized, OffsetType::None);
-        Ok(splits.iter().flat_map(|(_, _, tokens)| tokens.iter().flatten()).map(|token| token.id).collect())
+        let mut ids = Vec::new();
+        for (word, _, added) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            match (added, &self.model) {
+                (Some(tokens), _) => ids.extend(tokens.iter().map(|token| token.id)),
+                (None, Pieces::OfWords(pieces)) => pieces.cut(word, &mut ids),
+                (None, Pieces::Others(model)) => {
+                    ids.extend(model.tokenize(word).map_err(failed)?.iter().map(|token| token.id));
+                }
+            }
+            if ids.len() > self.room {
+                break;
+            }
+        }
+        Ok(ids)
     }
+}
+
+/// What cuts a word.
+enum Pieces {
+    OfWords(WordPieces),
+    Others(Box<ModelWrapper>),
 }
 
 /// A file's parts, before there is a limit.
@@ -124,7 +139,7 @@ struct Parts {
     added: AddedVocabulary,
     normalizer: Option<NormalizerWrapper>,
     pre_tokenizer: Option<PreTokenizerWrapper>,
-    model: ModelWrapper,
+    model: Pieces,
     front: Vec<u32>,
     back: Vec<u32>,
     vocabulary_size: usize,
@@ -143,61 +158,51 @@ struct File<'a> {
     model: &'a RawValue,
 }
 
-/// A model of word pieces, as it stands in the file.
-#[derive(Deserialize)]
-struct WordPieceFields {
-    r#type: String,
-    unk_token: String,
-    continuing_subword_prefix: String,
-    max_input_chars_per_word: usize,
-    vocab: AHashMap<String, u32>,
-}
-
 fn read(json: &[u8]) -> Result<Parts, String> {
     let file: File<'_> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     if let Some(version) = file.version.filter(|version| version != "1.0") {
         return Err(format!("its version is {version}, not 1.0"));
     }
-    let (model, largest) = read_model(file.model)?;
+    let (normalizer, pre_tokenizer) = (file.normalizer, file.pre_tokenizer);
+    let failed = |error: tokenizers::Error| format!("added_tokens: {error}");
     let mut added = AddedVocabulary::new();
-    added
-        .add_tokens(file.added_tokens, &model, file.normalizer.as_ref())
-        .map_err(|error| format!("added_tokens: {error}"))?;
+    let (model, largest) = match WordPieces::from_json(file.model.get()) {
+        Some(model) => {
+            let model = model?;
+            let known = known(&file.added_tokens, model.vocabulary())?;
+            added.add_tokens(file.added_tokens, &known, normalizer.as_ref()).map_err(failed)?;
+            let largest = model.vocabulary().largest_id();
+            (Pieces::OfWords(model), largest)
+        }
+        // Another model, or a damaged one: the crate says what is wrong with it.
+        None => {
+            let model: ModelWrapper =
+                serde_json::from_str(file.model.get()).map_err(|error| error.to_string())?;
+            added.add_tokens(file.added_tokens, &model, normalizer.as_ref()).map_err(failed)?;
+            let largest = model.get_vocab().into_values().max();
+            (Pieces::Others(Box::new(model)), largest)
+        }
+    };
     let (front, back) = special_tokens(file.post_processor.as_ref())?;
     let all = front.iter().chain(&back).chain(added.get_vocab().values()).copied().chain(largest);
     let vocabulary_size = all.max().map_or(0, |largest| largest as usize + 1);
-    let (normalizer, pre_tokenizer) = (file.normalizer, file.pre_tokenizer);
     Ok(Parts { added, normalizer, pre_tokenizer, model, front, back, vocabulary_size })
 }
 
-/// The model, and its largest id.
-fn read_model(json: &RawValue) -> Result<(ModelWrapper, Option<u32>), String> {
-    match serde_json::from_str::<WordPieceFields>(json.get()) {
-        Ok(fields) if fields.r#type == "WordPiece" => read_word_pieces(fields),
-        // Another model, or a damaged one: the crate says what is wrong with it.
-        _ => {
-            let model: ModelWrapper = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
-            let largest = model.get_vocab().into_values().max();
-            Ok((model, largest))
-        }
+/// The added tokens' ids, as the model that the crate asks for them: those in the vocabulary have theirs from it, others get
+/// the next ones after it.
+fn known(added: &[AddedToken], vocabulary: &Vocabulary) -> Result<WordPiece, String> {
+    let mut ids = AHashMap::new();
+    let mut next = u32::try_from(vocabulary.len()).map_err(|error| error.to_string())?;
+    for token in added.iter().filter(|token| !token.content.is_empty()) {
+        ids.entry(token.content.clone()).or_insert_with(|| {
+            vocabulary.id("", &token.content).unwrap_or_else(|| {
+                next += 1;
+                next - 1
+            })
+        });
     }
-}
-
-fn read_word_pieces(fields: WordPieceFields) -> Result<(ModelWrapper, Option<u32>), String> {
-    let WordPieceFields { unk_token, continuing_subword_prefix, max_input_chars_per_word, vocab, .. } =
-        fields;
-    if !vocab.contains_key(&unk_token) {
-        return Err(format!("unk_token: {unk_token} is not in the vocabulary"));
-    }
-    let largest = vocab.values().copied().max();
-    let model = WordPiece::builder()
-        .unk_token(unk_token)
-        .continuing_subword_prefix(continuing_subword_prefix)
-        .max_input_chars_per_word(max_input_chars_per_word)
-        .vocab(vocab)
-        .build()
-        .map_err(|error| error.to_string())?;
-    Ok((model.into(), largest))
+    WordPiece::builder().vocab(ids).build().map_err(|error| error.to_string())
 }
 
 /// What is put before and after each text: found by having a single token processed, the same way for every kind of
