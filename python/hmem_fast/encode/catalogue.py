@@ -122,7 +122,7 @@ def find_encoders() -> tuple[FoundEncoder, ...]:
     exported, package = cache_dir() / EXPORTED, packaged_minilm()
     cached = (exported / MANIFEST).is_file()
     minilm_where = str(exported) if cached else str(package or "")
-    needs = ("onnxruntime", "tokenizers") if cached else ("onnxruntime", "tokenizers", "onnx", "safetensors")
+    needs = ("onnxruntime",) if cached else ("onnxruntime", "onnx", "safetensors")
     return (
         *(_found(name, minilm_where, needs, "onnx") for name in ("minilm", "minilm-f32")),
         _found("minilm-torch", str(package or ""), ("sentence_transformers", "torch"), "encode"),

@@ -1,4 +1,4 @@
-"""The encoder for a CPU: ONNX Runtime and tokenizers, one text at a time."""
+"""The encoder for a CPU: ONNX Runtime, one text at a time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OnnxEncoder:
         If the folder is incomplete or damaged. At opening, sizes are compared and the tokenizer is hashed; `verify`
         hashes the model too.
     MissingDependencyError
-        If onnxruntime or tokenizers is not installed.
+        If onnxruntime is not installed.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, threads: int = 1) -> None:

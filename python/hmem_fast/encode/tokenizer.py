@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from hmem_fast.encode.text import MAX_CHARACTERS
+from hmem_fast import core
 from hmem_fast.errors import ModelError
-from hmem_fast.extra import require
 from hmem_fast.types import IdArray
 
 __all__ = ["Tokenized", "Tokenizer"]
@@ -44,31 +42,19 @@ class Tokenizer:
     """
 
     def __init__(self, path: Path, *, max_length: int, prefix: str = "") -> None:
-        tokenizers = require("tokenizers", extra="onnx", purpose="reading tokenizer.json")
         try:
-            # From bytes, not from a path: the file's encoding must not depend on the locale.
-            self._tokenizer = tokenizers.Tokenizer.from_buffer(path.read_bytes())
+            self._tokenizer = core.Tokenizer(path.read_bytes(), max_length, prefix)
         except OSError as error:
             raise ModelError(f"{path}: the tokenizer cannot be read: {error}") from error
-        except Exception as error:  # the package raises bare Exception for whatever it cannot parse
-            raise ModelError(f"{path}: this is no tokenizer that the package tokenizers can read: {error}") from error
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length=max_length)
-        self._prefix = prefix
-        self._lock = threading.Lock()
-        self._truncated = 0
+        except ValueError as error:
+            raise ModelError(f"{path}: {error}") from error
 
     @property
     def truncated(self) -> int:
         """How many texts were cut so far."""
-        return self._truncated
+        return self._tokenizer.truncated
 
     def tokenize(self, text: str) -> Tokenized:
         """Tokenize one text, cut to what the model reads."""
-        encoding = self._tokenizer.encode(self._prefix + text[:MAX_CHARACTERS])
-        if len(text) > MAX_CHARACTERS or encoding.overflowing:
-            with self._lock:
-                self._truncated += 1
-        return Tokenized(
-            np.array(encoding.ids, dtype=np.int64), np.array(encoding.special_tokens_mask, dtype=np.int64) == 0
-        )
+        ids, special = self._tokenizer.tokenize(text)
+        return Tokenized(ids, ~special)
