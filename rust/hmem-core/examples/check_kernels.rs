@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use hmem_core::dense::{Coder, DenseSegment, Metric, NormalRows, scan};
+use hmem_core::encoder::{forward, model_file::Model, sample, shape::Architecture};
 use hmem_core::kernels::isa::{Isa, cpu_features};
-use hmem_core::kernels::{dot, limits, nibble, rotation, sign, tile};
+use hmem_core::kernels::{dot, limits, nibble, product, rotation, sign, tile, transformer};
 use hmem_core::rows::Rows;
 use hmem_core::{bitmap::Bitmap, segment::Live};
 
@@ -21,8 +22,31 @@ fn main() {
         tile::checks::same_sums(isa, 1..=4);
         limits::checks::same_limits(isa);
         rotation::checks::same_bits(isa, (1..=300).chain([384, 768, 1000, 1024, 4096]));
-        println!("{}: same bits as scalar; search {:016x}", isa.name(), search(isa));
+        product::checks::same_sums(isa, [64, 192, 384]);
+        transformer::checks::same_bits(isa);
+        println!(
+            "{}: same bits as scalar; search {:016x}, encoder {:016x}",
+            isa.name(),
+            search(isa),
+            encode(isa)
+        );
     }
+}
+
+/// A number that stands for the bits of the vectors of a few texts, by small models of both kinds.
+fn encode(isa: Isa) -> u64 {
+    let mut sum = 0u64;
+    for architecture in [Architecture::Bert, Architecture::Mpnet] {
+        let path = std::env::temp_dir().join(format!("hmem-check-{}", std::process::id()));
+        let bytes = sample::model(&sample::shape(architecture), 7);
+        let model = std::fs::write(&path, bytes).map_err(Into::into).and_then(|()| Model::open(&path));
+        let model = model.unwrap_or_else(|error| unreachable!("{error}"));
+        for bits in forward::checks::vectors(&model, isa, &forward::checks::texts(&model, 1)).concat() {
+            sum = sum.rotate_left(5) ^ u64::from(bits);
+        }
+        drop((model, std::fs::remove_file(&path)));
+    }
+    sum
 }
 
 /// A number that stands for the bits of a few searches, to compare between machines: exact ones and fast ones, one by one

@@ -257,3 +257,106 @@ fn multiply(
         }
     }
 }
+
+/// The checks of whole passes, callable from a plain program (see `examples/check_kernels.rs`).
+#[doc(hidden)]
+pub mod checks {
+    use super::{Isa, Model, Pass};
+    use crate::kernels::random::Random;
+
+    /// Texts of random tokens, of all lengths that a model takes.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "small numbers")]
+    pub fn texts(model: &Model, seed: u64) -> Vec<Vec<u32>> {
+        let mut random = Random::new(seed);
+        let mut below = |n: usize| (random.next_u64() % n as u64) as usize;
+        let lengths: Vec<usize> = (1..=model.shape.max_length).collect();
+        lengths.iter().map(|&n| (0..n).map(|_| below(model.shape.vocabulary) as u32).collect()).collect()
+    }
+
+    /// The bits of each text's vector, computed together.
+    #[must_use]
+    pub fn vectors(model: &Model, isa: Isa, texts: &[Vec<u32>]) -> Vec<Vec<u32>> {
+        let mut pass = Pass::new(isa);
+        pass.run(model, texts.iter().map(|text| &text[..]));
+        let mut vector = |text| {
+            let mut out = vec![0.0; model.shape.hidden];
+            pass.vector(model, text, &mut out);
+            out.into_iter().map(f32::to_bits).collect()
+        };
+        (0..texts.len()).map(&mut vector).collect()
+    }
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+    use crate::encoder::sample;
+    use crate::encoder::shape::Architecture;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    static MODELS: LazyLock<[Model; 2]> = LazyLock::new(|| {
+        [Architecture::Bert, Architecture::Mpnet].map(|architecture| {
+            let path =
+                std::env::temp_dir().join(format!("hmem-pass-{}-{architecture:?}", std::process::id()));
+            std::fs::write(&path, sample::model(&sample::shape(architecture), 3)).unwrap();
+            let model = Model::open(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            model
+        })
+    });
+
+    #[test]
+    fn all_sets_give_the_same_bits() {
+        for model in &*MODELS {
+            let texts = checks::texts(model, 1);
+            let wanted = checks::vectors(model, Isa::Scalar, &texts);
+            for isa in Isa::available() {
+                assert_eq!(
+                    checks::vectors(model, isa, &texts),
+                    wanted,
+                    "{isa:?}, {:?}",
+                    model.shape.architecture
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_have_unit_length_and_differ() {
+        for model in &*MODELS {
+            let vectors = checks::vectors(model, Isa::Scalar, &checks::texts(model, 2));
+            for (i, vector) in vectors.iter().enumerate() {
+                let length: f64 = vector.iter().map(|&bits| f64::from(f32::from_bits(bits)).powi(2)).sum();
+                assert!((length - 1.0).abs() < 1e-5, "{length}");
+                assert!(!vectors[..i].contains(vector));
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_tokens_counts() {
+        for model in &*MODELS {
+            let there: Vec<u32> = (3..15).collect();
+            let back: Vec<u32> = there.iter().rev().copied().collect();
+            let vectors = checks::vectors(model, Isa::Scalar, &[there, back]);
+            assert_ne!(vectors[0], vectors[1]);
+        }
+    }
+
+    proptest! {
+        /// A text has the same bits alone and among any others, also where memory was used before.
+        #[test]
+        fn company_does_not_show(which in prop::collection::vec(0usize..40, 1..9), mpnet in any::<bool>()) {
+            let model = &MODELS[usize::from(mpnet)];
+            let all = checks::texts(model, 4);
+            let isa = *Isa::available().last().unwrap();
+            let chosen: Vec<Vec<u32>> = which.iter().map(|&i| all[i].clone()).collect();
+            let together = checks::vectors(model, isa, &chosen);
+            for (text, vector) in chosen.iter().zip(&together) {
+                prop_assert_eq!(&checks::vectors(model, isa, std::slice::from_ref(text))[0], vector);
+            }
+        }
+    }
+}

@@ -4,6 +4,8 @@
 //! from that text alone, by operations whose order depends on nothing else: so a text has the same bits whatever stands beside it.
 
 mod attention;
+#[doc(hidden)]
+pub mod checks;
 mod finish;
 mod function;
 mod norm;
