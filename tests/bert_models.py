@@ -26,6 +26,7 @@ def make_model(
     rng = np.random.default_rng(0)
     mpnet = (config or {}).get("model_type") == "mpnet"
     words = MPNET_WORDS if mpnet else WORDS
+    heads = 4 if width % 64 else width // 32  # heads that the core takes are a multiple of 32 wide
 
     def random(*shape):
         return (rng.normal(size=shape) * 0.3).astype(np.float32)
@@ -39,7 +40,7 @@ def make_model(
     norm = "attention.output.LayerNorm"
     if mpnet:
         del tensors["embeddings.token_type_embeddings.weight"]
-        tensors["encoder.relative_attention_bias.weight"] = random(32, 4)
+        tensors["encoder.relative_attention_bias.weight"] = random(32, heads)
         attention, norm = ["attn.q", "attn.k", "attn.v", "attn.o"], "attention.LayerNorm"
     parts = {f"attention.{part}": (width, width) for part in attention}
     parts |= {"intermediate.dense": (inner, width), "output.dense": (width, inner)}
@@ -59,7 +60,7 @@ def make_model(
     write(
         folder / "config.json",
         {
-            "model_type": "bert", "architectures": ["BertModel"], "hidden_size": width, "num_attention_heads": 4,
+            "model_type": "bert", "architectures": ["BertModel"], "hidden_size": width, "num_attention_heads": heads,
             "num_hidden_layers": 2, "intermediate_size": inner, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
             "max_position_embeddings": POSITIONS, "type_vocab_size": 2, "vocab_size": len(words),
             "pad_token_id": words.index("[PAD]"),

@@ -48,8 +48,8 @@ def test_the_head_says_what_the_model_is(small):
     raw = small.read_bytes()
     assert raw[:8] == b"HMEMBERT"
     assert struct.unpack_from("<IIQI", raw, 8) == (1, 24, len(raw), zlib.crc32(raw[28:], zlib.crc32(raw[:24])))
-    # BERT, 2 layers of 4 heads, 64 and 192 wide, 12 words, 20 positions for 20 tokens, mean, GELU
-    assert struct.unpack_from("<10I", raw, 28) == (0, 2, 4, 64, 192, 12, 20, 20, 0, 0)
+    # BERT, 2 layers of 2 heads, 64 and 192 wide, 12 words, 20 positions for 20 tokens, mean, GELU
+    assert struct.unpack_from("<10I", raw, 28) == (0, 2, 2, 64, 192, 12, 20, 20, 0, 0)
     assert struct.unpack_from("<f", raw, 68)[0] == np.float32(1e-12)
     assert struct.unpack_from("<II", raw, 72) == (64, 64)
     assert raw[80:128] == bytes(48)
@@ -71,7 +71,7 @@ def test_sections_follow_each_other_at_multiples_of_64(small):
         ({"pooling": CLS}, {"pooling": 1}),
         ({"config": {"hidden_act": "relu"}}, {"activation": 1}),
         ({"settings": {"max_seq_length": 7}}, {"max_length": 7, "positions": 7}),
-        ({"width": 256, "inner": 1024}, {"width": 256, "inner": 1024, "block": 128, "inner_block": 512}),
+        ({"width": 256, "inner": 1024}, {"width": 256, "inner": 1024, "block": 256, "inner_block": 1024}),
         ({"width": 192, "inner": 320}, {"block": 64, "inner_block": 64}),
         (MPNET, {"architecture": 1, "max_length": 298, "positions": 298}),
     ],
@@ -109,7 +109,7 @@ def test_codes_stand_for_the_weights(tmp_path):
     attention = "encoder.layer.1.attention"
     query, key, value = (tensors[f"{attention}.self.{name}.weight"] for name in ("query", "key", "value"))
     wanted = {
-        "qkv": np.concatenate([query / 4, key, value]),  # 4 heads of 16
+        "qkv": np.concatenate([query / np.sqrt(32), key, value]),  # 2 heads of 32
         "out": tensors[f"{attention}.output.dense.weight"],
         "up": tensors["encoder.layer.1.intermediate.dense.weight"],
         "down": tensors["encoder.layer.1.output.dense.weight"],
@@ -123,7 +123,9 @@ def test_codes_stand_for_the_weights(tmp_path):
         stood_for = codes * scales[:, np.newaxis].astype(np.float64)
         assert np.abs(stood_for - rotated(wanted[name], signs, 64)).max() <= scales.max() * 0.5001
     np.testing.assert_array_equal(arrays["code_sums"][1], np.concatenate(sums))
-    np.testing.assert_allclose(arrays["qkv_bias"][1][:64], tensors[f"{attention}.self.query.bias"] / 4, rtol=1e-6)
+    np.testing.assert_allclose(
+        arrays["qkv_bias"][1][:64], tensors[f"{attention}.self.query.bias"] / np.sqrt(32), rtol=1e-6
+    )
     words = tensors["embeddings.word_embeddings.weight"]
     errors = arrays["word_codes"] * arrays["word_scales"][:, np.newaxis] - words
     assert (np.abs(errors).max(axis=1) <= arrays["word_scales"] * 0.5001).all()
@@ -149,7 +151,7 @@ def test_mpnet_s_distances_are_spelled_out(tmp_path):
     arrays = read_native(export_native(source, tmp_path / "out").folder / NATIVE_FILE).arrays
     tensors = safetensors.load_file(source / "model.safetensors")
     buckets, here = tensors["encoder.relative_attention_bias.weight"].T, 297
-    assert arrays["distance_bias"].shape == (4, 2 * 298 - 1)
+    assert arrays["distance_bias"].shape == (2, 2 * 298 - 1)
     for apart, bucket in ((0, 0), (-1, 1), (-7, 7), (1, 17), (7, 23), (-297, 15), (297, 31), (-128, 15), (8, 24)):
         np.testing.assert_array_equal(arrays["distance_bias"][:, here + apart], buckets[:, bucket], str(apart))
     np.testing.assert_array_equal(arrays["positions"], tensors["embeddings.position_embeddings.weight"][2:])

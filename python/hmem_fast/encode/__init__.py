@@ -5,10 +5,10 @@ from __future__ import annotations
 from hmem_fast.encode.catalogue import FoundEncoder, cache_dir, find_encoders
 from hmem_fast.encode.export import Comparison, compare_with_sentence_transformers, export_onnx
 from hmem_fast.encode.export_folder import ExportReport
-from hmem_fast.encode.export_native import export_native
 from hmem_fast.encode.hashing import HashingEncoder
 from hmem_fast.encode.lookup import recorded_name, resolve
 from hmem_fast.encode.native import NativeEncoder
+from hmem_fast.encode.native_export import export_native
 from hmem_fast.encode.onnx import OnnxEncoder
 from hmem_fast.encode.sentence_transformer import SentenceTransformerEncoder
 from hmem_fast.types import Encoder, TokenCodes, TokenEncoder, TokenVectors

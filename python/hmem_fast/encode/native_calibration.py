@@ -1,9 +1,9 @@
 """Rounding that knows its inputs: texts are run through a model, and codes chosen for what its products really get.
 
 Rounding a weight to the nearest code is best only if all inputs are alike and independent. They are neither, so an
-error that is made in one weight can be made up for in others that see similar inputs. That is done weight by weight,
-each error being spread over the weights that are still to be rounded by the Cholesky factor of the inverse covariance
-of the inputs. What the errors amount to on average is taken off the bias.
+error that is made in one weight can be made up for in others that see similar inputs. That is done weight by weight:
+the Cholesky factor of the inputs' covariance says how much of the errors so far the next weight can take back. What
+they amount to on average is taken off the bias.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from hmem_fast.encode.bert_layers import PRODUCTS, Layer, read_norm
 from hmem_fast.encode.bert_source import BertShape, BertWeights, distance_biases, position_rows
 from hmem_fast.encode.native_weights import Codes, Doubles, Rotation, nearest
+from hmem_fast.errors import ModelError
 from hmem_fast.types import FloatArray, IdArray
 
 __all__ = ["Calibration", "Moments", "spread_errors"]
@@ -27,7 +28,7 @@ _DAMPING = 0.01
 """What is added to each variance, as a share of their mean: errors may not pile up where the texts had nothing."""
 
 _COLUMNS = 64
-"""So many weights of each row are rounded before their errors are carried over to all that follow."""
+"""The errors of all weights before so many are summed up in one product."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ class Calibration:
     shape, weights : BertShape, BertWeights
         The model.
     texts : iterable of (length,) int64
-        Token ids of each text.
+        Token ids of each text; none is empty.
+
+    Raises
+    ------
+    ModelError
+        If a text has a token that the model has no word for.
     """
 
     def __init__(self, shape: BertShape, weights: BertWeights, texts: Iterable[IdArray]) -> None:
@@ -68,6 +74,10 @@ class Calibration:
             position_rows(shape, weights),
         )
         norm = read_norm(shape, weights, "embeddings.LayerNorm")
+        texts = list(texts)
+        highest = max(int(ids.max()) for ids in texts)
+        if highest >= len(words):
+            raise ModelError(f"tokenizer.json: has a token {highest}, model.safetensors has {len(words)} words")
         self._chunks = [
             [_normalised(words[ids] + positions[: len(ids)], norm, shape.epsilon) for ids in chunk]
             for chunk in _chunks(texts)
@@ -137,19 +147,17 @@ def spread_errors(matrix: Doubles, scales: FloatArray, covariance: Doubles) -> C
     covariance  (in, in)
     result      (out, in)
     """
-    width = matrix.shape[1]
+    width, units = matrix.shape[1], scales.astype(np.float64)
     damped = covariance + np.eye(width) * (_DAMPING * np.trace(covariance) / width)
-    upper = np.linalg.cholesky(np.linalg.inv(damped)).T
-    wanted, codes = matrix.copy(), np.empty(matrix.shape, dtype=np.int8)
+    upper = np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]  # upper @ upper.T is the covariance
+    codes, errors = np.empty(matrix.shape, dtype=np.int8), np.empty(matrix.shape)
     for begin in range(0, width, _COLUMNS):
         end = min(begin + _COLUMNS, width)
-        errors = np.empty((len(matrix), end - begin))
+        carried = errors[:, :begin] @ upper[:begin, begin:end]
         for column in range(begin, end):
-            codes[:, column] = nearest(wanted[:, column], scales)
-            error = (wanted[:, column] - codes[:, column] * scales.astype(np.float64)) / upper[column, column]
-            wanted[:, column + 1 : end] -= np.outer(error, upper[column, column + 1 : end])
-            errors[:, column - begin] = error
-        wanted[:, end:] -= errors @ upper[begin:end, end:]
+            owed = carried[:, column - begin] + errors[:, begin:column] @ upper[begin:column, column]
+            codes[:, column] = nearest(matrix[:, column] + owed / upper[column, column], scales)
+            errors[:, column] = matrix[:, column] - codes[:, column] * units
     return codes
 
 

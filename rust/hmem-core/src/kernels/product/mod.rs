@@ -113,7 +113,7 @@ impl Factor {
         assert!(panel.len() == k * CHANNELS && ahead.len() == panel.len(), "size of a panel");
         assert!((1..=ROWS).contains(&rows), "rows of a tile");
         let range = first * k..(first + rows) * k;
-        let (panel, ahead) = (panel.as_chunks().0, ahead.as_chunks().0);
+        let (panel, ahead): (&[Step], &[Step]) = (panel.as_chunks().0, ahead.as_chunks().0);
         match self.how {
             How::Scalar => scalar::tile(&self.bytes[range], k, panel, sums),
             #[cfg(target_arch = "x86_64")]

@@ -38,7 +38,10 @@ _PRODUCER = "core-int8"
 _STEP = 64
 """The core's products take widths that are a multiple of it."""
 
-_BLOCK, _INNER_BLOCK = 128, 512
+_HEAD_STEP = 32
+"""As `_STEP`, of a head of the attention."""
+
+_BLOCK, _INNER_BLOCK = 256, 1024
 """The most numbers that are rotated together, of a layer's inputs and of those inside its feed-forward part."""
 
 _FEWEST_TOKENS, _MOST_TOKENS = 2_000, 16_384
@@ -55,8 +58,9 @@ def export_native(
 ) -> ExportReport:
     """Export a sentence-transformers folder as a folder with one file, ``model.hmem``, that the core runs by itself.
 
-    Supported are BERT and MPNet models with mean or CLS pooling whose widths are multiples of 64. The folder appears
-    whole or not at all. Where two processes export the same model to the same place, both succeed.
+    Supported are BERT and MPNet models with mean or CLS pooling whose widths are multiples of 64, and whose heads are a
+    multiple of 32 wide. The folder appears whole or not at all. Where two processes export the same model to the same
+    place, both succeed.
 
     Parameters
     ----------
@@ -72,7 +76,7 @@ def export_native(
         never replaced.
     calibrate : iterable of str, optional
         Some hundred texts of the kind that will be encoded. Weights are rounded so that these change least, which takes
-        some ten seconds; else each to the nearest code. Texts are taken from the front, up to 16,384 tokens.
+        20 s for MiniLM; else each to the nearest code. Texts are taken from the front, up to 16,384 tokens.
 
     Raises
     ------
@@ -121,8 +125,10 @@ def _tokenized(source: SourceModel, texts: list[str]) -> list[IdArray]:
     for text in texts:
         if count >= _MOST_TOKENS:
             break
-        taken.append(tokenizer.tokenize(text).ids)
-        count += len(taken[-1])
+        ids = tokenizer.tokenize(text).ids
+        if len(ids):
+            taken.append(ids)
+            count += len(ids)
     if count < _FEWEST_TOKENS:
         raise InvalidValueError(
             f"calibrate: wanted texts with at least {_FEWEST_TOKENS} tokens, got {len(texts)} texts with {count}"
@@ -156,6 +162,11 @@ def _dimensions(source: SourceModel, shape: BertShape, weights: BertWeights) -> 
                 f"{source.folder}: {name} {width} cannot be exported for the core, which wants a multiple of {_STEP}; "
                 "export it as ONNX"
             )
+    if shape.width % (_HEAD_STEP * shape.heads):
+        raise ModelError(
+            f"{source.folder}: {shape.heads} heads in {shape.width} cannot be exported for the core, which wants heads "
+            f"of a multiple of {_HEAD_STEP} numbers; export it as ONNX"
+        )
     positions = len(position_rows(shape, weights))
     if positions < shape.max_length:
         raise ModelError(f"{source.folder}: texts may have {shape.max_length} tokens, there are {positions} positions")
