@@ -233,9 +233,7 @@ fn multiply(
 ) {
     let m = input.scales.len();
     let mut sums: Sums = [[0; CHANNELS]; ROWS];
-    let mut panels = model.panels(matrix, layer).enumerate().peekable();
-    while let Some((number, panel)) = panels.next() {
-        let ahead = panels.peek().map_or(panel.codes, |(_, next)| next.codes);
+    for (number, panel) in model.panels(matrix, layer).enumerate() {
         let (start, stride) = match out {
             Out::Rows(width) => (number * CHANNELS, width),
             Out::Parts(rows) => (number * rows * PART, PART),
@@ -245,7 +243,7 @@ fn multiply(
         for tile in 0..tiles {
             // Tiles of nearly the same number of rows, larger ones first.
             let rows = m / tiles + usize::from(tile < m % tiles);
-            input.factor.tile(first, rows, panel.codes, ahead, panel.sums, &mut sums);
+            input.factor.tile(first, rows, panel.codes, panel.sums, &mut sums);
             let finish = Finish {
                 row_scales: &input.scales[first..first + rows],
                 scales: panel.scales,

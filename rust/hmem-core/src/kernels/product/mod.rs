@@ -94,8 +94,8 @@ impl Factor {
         }
     }
 
-    /// Multiplies `rows` rows from the `first` on with a panel. `code_sums[c]` is the sum of channel `c`'s numbers. `ahead` is the
-    /// panel that will be needed next, or any other.
+    /// Multiplies `rows` rows from the `first` on with a panel. `code_sums[c]` is the sum of channel `c`'s numbers. It is best
+    /// if the panel that is needed next follows it in memory.
     ///
     /// # Panics
     /// If there are no such rows, more than [`ROWS`], or the panels have another size.
@@ -105,25 +105,24 @@ impl Factor {
         first: usize,
         rows: usize,
         panel: &[i8],
-        ahead: &[i8],
         code_sums: &[i32; CHANNELS],
         sums: &mut Sums,
     ) {
         let k = self.k;
-        assert!(panel.len() == k * CHANNELS && ahead.len() == panel.len(), "size of a panel");
+        assert_eq!(panel.len(), k * CHANNELS, "size of a panel");
         assert!((1..=ROWS).contains(&rows), "rows of a tile");
         let range = first * k..(first + rows) * k;
-        let (panel, ahead): (&[Step], &[Step]) = (panel.as_chunks().0, ahead.as_chunks().0);
+        let panel: &[Step] = panel.as_chunks().0;
         match self.how {
             How::Scalar => scalar::tile(&self.bytes[range], k, panel, sums),
             #[cfg(target_arch = "x86_64")]
             How::Avx2(proof) => avx2::tile(proof, &self.wide[range], k, panel, sums),
             #[cfg(target_arch = "x86_64")]
-            How::Vnni(proof) => vnni::tile(proof, &self.bytes[range], k, panel, ahead, code_sums, sums),
+            How::Vnni(proof) => vnni::tile(proof, &self.bytes[range], k, panel, code_sums, sums),
             #[cfg(target_arch = "aarch64")]
             How::Neon(proof) => neon::tile(proof, &self.bytes[range], k, panel, sums),
         }
-        let _ = (ahead, code_sums);
+        let _ = code_sums;
     }
 }
 
@@ -166,7 +165,7 @@ pub mod checks {
             for n in 1..=ROWS {
                 for first in [0, m - n] {
                     let (mut got, mut wanted): (Sums, Sums) = ([[7; CHANNELS]; ROWS], [[7; CHANNELS]; ROWS]);
-                    factor.tile(first, n, &panel, &panel, &code_sums, &mut got);
+                    factor.tile(first, n, &panel, &code_sums, &mut got);
                     scalar::tile(&rows[first * k..(first + n) * k], k, panel.as_chunks().0, &mut wanted);
                     assert_eq!(got, wanted, "{isa:?}, {k} numbers, {n} rows from {first}");
                 }

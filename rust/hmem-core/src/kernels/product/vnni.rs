@@ -3,15 +3,18 @@
 //! It takes numbers without a sign from the one side, so rows come with 128 added ([`super::Factor::set`] flips the topmost bit), and
 //! sums start from −128 times the sum of the channel's numbers. A sum may wrap on its way; it ends where it should.
 //!
-//! All rows of a tile share a load of the panel, whose lines for the next one are fetched meanwhile.
+//! All rows of a tile share a load of the panel. What follows it in memory is the next panel, and is fetched meanwhile.
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_mullo_epi32,
+    __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_mullo_epi32,
     _mm512_set1_epi32, _mm512_storeu_si512,
 };
 
 use super::{CHANNELS, QUAD, ROWS, Step, Sums};
 use crate::kernels::isa::Vnni;
+
+/// How far ahead bytes of the matrix are fetched: about as many as are multiplied while memory answers.
+const AHEAD: usize = 8 << 10;
 
 /// Channels of a register.
 const LANES: usize = CHANNELS / 2;
@@ -21,7 +24,6 @@ pub(super) fn tile(
     rows: &[i8],
     k: usize,
     panel: &[Step],
-    ahead: &[Step],
     code_sums: &[i32; CHANNELS],
     sums: &mut Sums,
 ) {
@@ -30,7 +32,7 @@ pub(super) fn tile(
         ($($n:literal)*) => {
             match rows.len() / k {
                 // SAFETY: `Vnni` proves that the CPU has the instructions.
-                $($n => unsafe { with_vnni::<$n>(rows, k, panel, ahead, code_sums, sums) },)*
+                $($n => unsafe { with_vnni::<$n>(rows, k, panel, code_sums, sums) },)*
                 _ => unreachable!("a tile has 1 to {ROWS} rows"),
             }
         };
@@ -43,11 +45,10 @@ fn with_vnni<const R: usize>(
     rows: &[i8],
     k: usize,
     panel: &[Step],
-    ahead: &[Step],
     code_sums: &[i32; CHANNELS],
     sums: &mut Sums,
 ) {
-    assert!(rows.len() == R * k && panel.len() == k / QUAD && ahead.len() == panel.len());
+    assert!(rows.len() == R * k && panel.len() == k / QUAD);
     let start = |half: usize| {
         // SAFETY: 16 of 32 integers from one of two halves on.
         let sums = unsafe { _mm512_loadu_si512(code_sums.as_ptr().add(half * LANES).cast()) };
@@ -59,15 +60,16 @@ fn with_vnni<const R: usize>(
         // SAFETY: there are R rows of k bytes.
         *from = unsafe { from.add(r * k) };
     }
-    for (i, (step, ahead)) in panel.iter().zip(ahead).enumerate() {
-        let (step, ahead): (*const i8, *const i8) = (step.as_ptr(), ahead.as_ptr());
+    for (i, step) in panel.iter().enumerate() {
+        let step: *const i8 = step.as_ptr();
         // SAFETY: a step has 128 bytes, two registers' worth.
         let (low, high) =
             unsafe { (_mm512_loadu_si512(step.cast()), _mm512_loadu_si512(step.add(64).cast())) };
-        // SAFETY: prefetching reads nothing; both lines are of the step ahead.
+        // SAFETY: fetching ahead reads nothing, wherever it points.
+        #[allow(unused_unsafe, reason = "not all compilers that we allow know that it is safe")]
         unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(ahead);
-            _mm_prefetch::<_MM_HINT_T0>(ahead.add(64));
+            _mm_prefetch::<_MM_HINT_T1>(step.wrapping_add(AHEAD));
+            _mm_prefetch::<_MM_HINT_T1>(step.wrapping_add(AHEAD + 64));
         }
         for r in 0..R {
             // SAFETY: row r has k bytes, and i < k / 4.
