@@ -350,7 +350,8 @@ pub(super) fn mend(file: &mut [u8]) {
     file[CHECKSUM].copy_from_slice(&hasher.finalize().to_le_bytes());
 }
 
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
+#[cfg(not(miri))]
 mod tests {
     use super::*;
     use crate::encoder::sample;
