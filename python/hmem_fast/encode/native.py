@@ -94,8 +94,8 @@ class NativeEncoder:
         texts : sequence of str
             What to encode.
         progress : callable, optional
-            Called with the number of texts that are done, every 64 texts a thread. What it raises ends the call, as
-            Ctrl-C does.
+            Called with the number of texts that are done, some times a second. What it raises ends the call, as Ctrl-C
+            does.
 
         Shapes
         ------

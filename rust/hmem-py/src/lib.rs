@@ -14,6 +14,7 @@ mod dense;
 mod error;
 mod guard;
 mod isa;
+mod pace;
 mod snapshot;
 mod sparse_index;
 mod text;

@@ -10,10 +10,8 @@ use crate::convert::count;
 use crate::convert_text;
 use crate::error::{DTypeError, IntoPyErr};
 use crate::guard::{self, Guard};
+use crate::pace::Pace;
 use crate::tokenizer::{self, read_text};
-
-/// So many texts for each thread go into the core at once; between two such calls, signals are looked at.
-const AT_ONCE: usize = 64;
 
 /// Text to vectors by a transformer of BERT's kind with 8-bit weights, from a model's file.
 ///
@@ -30,6 +28,15 @@ const AT_ONCE: usize = 64;
 /// ------
 /// ModelError
 ///     If the file cannot be read, is damaged, or is no model.
+///
+/// Examples
+/// --------
+/// >>> encoder = TextEncoder("model.hmem")
+/// >>> vectors = encoder.encode(["Where is the spare key?", "Under the flowerpot.", "Rain is expected."])
+/// >>> vectors.shape
+/// (3, 384)
+/// >>> bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2])
+/// True
 #[pyclass(frozen, module = "hmem_fast.core")]
 pub struct TextEncoder {
     encoder: text_encoder::TextEncoder,
@@ -94,11 +101,13 @@ impl TextEncoder {
         let (texts, threads) = (read_texts(texts)?, threads_of(threads)?);
         let d = self.encoder.dim();
         let mut vectors = vec![0.0; texts.len() * d];
+        let mut pace = Pace::new(self.encoder.max_length(), threads);
         let mut done = 0;
-        for (texts, vectors) in texts.chunks(AT_ONCE * threads).zip(vectors.chunks_mut(AT_ONCE * threads * d))
-        {
+        while done < texts.len() {
+            let end = done + pace.next(&texts[done..]);
+            let (texts, vectors) = (&texts[done..end], &mut vectors[done * d..end * d]);
             self.guard.run(py, || self.encoder.encode(texts, threads, vectors))?;
-            done += texts.len();
+            done = end;
             report(py, progress, done)?;
         }
         PyArray1::from_vec(py, vectors).reshape([texts.len(), d])
@@ -216,15 +225,19 @@ impl TextEncoder {
         let (texts, threads) = (read_texts(texts)?, threads_of(threads)?);
         let (mut rows, mut scales, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
         let mut offsets = vec![0i64];
-        for texts in texts.chunks(AT_ONCE * threads) {
-            let part = self.guard.run(py, || encode(texts, threads))?;
+        let mut pace = Pace::new(self.encoder.max_length(), threads);
+        let mut done = 0;
+        while done < texts.len() {
+            let end = done + pace.next(&texts[done..]);
+            let part = self.guard.run(py, || encode(&texts[done..end], threads))?;
+            done = end;
             rows.extend(part.rows);
             scales.extend(part.scales);
             tokens.extend(part.tokens.into_iter().map(i64::from));
             for count in part.counts {
                 offsets.push(offsets[offsets.len() - 1] + count.cast_signed() as i64);
             }
-            report(py, progress, offsets.len() - 1)?;
+            report(py, progress, done)?;
         }
         let t = tokens.len();
         let rows = PyArray1::from_vec(py, rows).reshape([t, self.encoder.dim()])?;
