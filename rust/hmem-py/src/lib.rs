@@ -22,6 +22,7 @@ mod text_encoder;
 mod text_index;
 mod tokenizer;
 mod trace_index;
+mod weights;
 
 use pyo3::prelude::*;
 
@@ -53,4 +54,6 @@ mod _core {
     use crate::tokenizer::Tokenizer;
     #[pymodule_export]
     use crate::trace_index::TraceIndex;
+    #[pymodule_export]
+    use crate::weights::read_safetensors;
 }

@@ -1,7 +1,8 @@
 //! Text to vectors, by transformers of BERT's kind with 8-bit weights.
 //!
 //! [`tokenizer`]: text to tokens. [`shape`]: how large a model is. [`model_file`]: its bytes. [`forward`]: from tokens to the rows
-//! of the last layer. [`text_encoder`]: all of it, over threads. `docs/encoder-file.md` draws the file.
+//! of the last layer. [`text_encoder`]: all of it, over threads. `docs/encoder-file.md` draws the file. [`weights`]: those of
+//! other tools' models, which an export starts from.
 
 pub mod forward;
 pub mod model_file;
@@ -10,4 +11,5 @@ pub mod sample;
 pub mod shape;
 pub mod text_encoder;
 pub mod tokenizer;
+pub mod weights;
 mod word_pieces;
