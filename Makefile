@@ -115,7 +115,7 @@ $(STAMPS)/wheel: $(SOURCES) | $(STAMPS)/venv
 	@touch $@
 
 $(STAMPS)/base: pyproject.toml | $(STAMPS)/wheel
-	$(PIP) "$$(echo dist/*.whl)[onnx,cli]"
+	$(PIP) "$$(echo dist/*.whl)[cli]"
 	@touch $@
 
 # A rebuilt wheel has the version of the one before it: pip must be told to take it anyway.
@@ -132,11 +132,11 @@ $(STAMPS)/torch: pyproject.toml | $(STAMPS)/installed
 	@touch $@
 
 $(STAMPS)/test: pyproject.toml tests/requirements.txt | $(STAMPS)/installed
-	$(PIP) "$$(echo dist/*.whl)[plot]" -r tests/requirements.txt
+	$(PIP) "$$(echo dist/*.whl)[onnx,plot]" -r tests/requirements.txt
 	@touch $@
 
 $(STAMPS)/peers: benches/peers/requirements.txt | $(STAMPS)/installed
-	$(PIP) -r benches/peers/requirements.txt
+	$(PIP) "$$(echo dist/*.whl)[onnx]" -r benches/peers/requirements.txt
 	@touch $@
 
 $(STAMPS)/lint: pyproject.toml tests/requirements-lint.txt | $(STAMPS)/installed

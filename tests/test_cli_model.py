@@ -13,9 +13,9 @@ from hmem_fast.cli import main
 
 
 @pytest.fixture(scope="session")
-def minilm_cache(minilm):
+def minilm_cache(minilm_native):
     """Environment in which `minilm` is found where the tests exported it."""
-    return {"HMEM_CACHE": str(minilm.parent)}
+    return {"HMEM_CACHE": str(minilm_native.parent)}
 
 
 def test_the_demo_says_why_and_counts_honestly(minilm_cache, tmp_path):
@@ -75,6 +75,13 @@ def test_an_encoder_for_the_core_is_one_file(minilm_source, tmp_path):
     (row,) = result["rows"]
     assert (row["dim"], row["producer"]) == (384, "core-int8")
     assert row["bytes"] == (tmp_path / "model" / "model.hmem").stat().st_size
+    if find_spec("sentence_transformers") is None:
+        assert "cosine_min" not in row
+        assert "not compared" in done.err
+    else:
+        assert 0.998 < row["cosine_min"] < row["cosine_mean"] < 0.99999, "8 bits are near to float32, but not the same"
+    for encoder in (tmp_path / "model", tmp_path / "model" / "model.hmem"):
+        assert hmem("store", tmp_path / "s", "a text", "--encoder", encoder).returncode == 0
     texts.write_text("Where did we leave the spare key?\n\n" * 10, encoding="utf-8")
     refused = hmem(
         "export-encoder", "--model", "minilm", "--out", tmp_path / "few", "--format", "native", "--calibrate", texts

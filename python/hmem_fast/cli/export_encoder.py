@@ -14,7 +14,6 @@ from hmem_fast.cli.argument import add_json, write_json
 from hmem_fast.cli.terminal import note
 from hmem_fast.data_file import open_data
 from hmem_fast.encode import (
-    Comparison,
     ExportReport,
     compare_with_sentence_transformers,
     export_native,
@@ -26,17 +25,16 @@ __all__ = ["configure", "run"]
 
 
 class _Format(NamedTuple):
-    """One kind of export: how it is made, in which precision, and how its vectors are compared, where they can be."""
+    """One kind of export: how it is made, and in which precision."""
 
     export: Callable[..., ExportReport]
     precision: str
-    compare: Callable[[Path, str], Comparison] | None
     calibrates: bool
 
 
 _FORMATS = {
-    "onnx": _Format(export_onnx, "f32", compare_with_sentence_transformers, calibrates=False),
-    "native": _Format(export_native, "int8", None, calibrates=True),
+    "onnx": _Format(export_onnx, "f32", calibrates=False),
+    "native": _Format(export_native, "int8", calibrates=True),
 }
 
 
@@ -84,16 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
     row: dict[str, Any] = {**asdict(report), "folder": str(report.folder)}
     if not arguments.compare:
         note("not compared with sentence-transformers")
-    elif form.compare is None:
-        note(f"not compared with sentence-transformers: this version cannot encode with {arguments.format} exports")
     elif find_spec("sentence_transformers") is None:
         note("not compared with sentence-transformers, which is not installed")
     else:
-        row |= asdict(form.compare(report.folder, arguments.model))
+        row |= asdict(compare_with_sentence_transformers(report.folder, arguments.model))
     for name, value in row.items():
         print(f"{name:<18} {value:.9g}" if isinstance(value, float) else f"{name:<18} {value}")
-    if form.compare is not None:
-        note(f"use it: --encoder {report.folder}")
+    note(f"use it: --encoder {report.folder}")
     if arguments.json is not None:
         settings: dict[str, Any] = {name: getattr(arguments, name) for name in ("model", "format", "compare")}
         settings["precision"] = form.precision

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hmem_fast.encode.catalogue import FoundEncoder, cache_dir, find_encoders
-from hmem_fast.encode.export import Comparison, compare_with_sentence_transformers, export_onnx
+from hmem_fast.encode.comparison import Comparison, compare_with_sentence_transformers
+from hmem_fast.encode.export import export_onnx
 from hmem_fast.encode.export_folder import ExportReport
 from hmem_fast.encode.hashing import HashingEncoder
 from hmem_fast.encode.lookup import recorded_name, resolve

