@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-safetensors = pytest.importorskip("safetensors.numpy", reason="the tests make their tokenizers with it")
+safetensors = pytest.importorskip("safetensors.numpy", reason="making a model needs safetensors")
 tokenizers = pytest.importorskip("tokenizers", reason="the tests make their tokenizers with it")
 
 POSITIONS = 300
@@ -103,9 +105,18 @@ def write(path: Path, content: object) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
+def with_checksum(raw: bytearray) -> bytes:
+    """Mend the checksum of altered bytes of a model's file."""
+    raw[24:28] = struct.pack("<I", zlib.crc32(bytes(raw[28:]), zlib.crc32(bytes(raw[:24]))))
+    return bytes(raw)
+
+
 CLS = {"word_embedding_dimension": 16, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 
 WIDTHS = {"width": 64, "inner": 192}
 """The narrowest that the core takes are multiples of 64."""
+
+RUNS = WIDTHS | {"config": {"num_attention_heads": 2}}
+"""What the core runs: its heads are a multiple of 32 wide."""
 
 MPNET = {"config": {"model_type": "mpnet", "architectures": ["MPNetModel"]}, "settings": {"max_seq_length": 298}}

@@ -64,6 +64,9 @@ EXAMPLES = {
     memory.Ranking: lambda: memory.Ranking(np.array([1]), np.array([0.5])),
     types.Neighbours: lambda: types.Neighbours(np.array([[1]]), np.array([[0.5]], dtype=np.float32)),
     types.Settled: lambda: types.Settled(ROWS[0], 0.5, 3),
+    types.TokenCodes: lambda: types.TokenCodes(
+        np.zeros((2, 8), np.int8), np.ones(2, np.float32), np.array([0, 2]), np.arange(2)
+    ),
     types.TokenVectors: lambda: types.TokenVectors(ROWS, np.array([0, 6]), np.arange(6)),
     types.Candidates: lambda: core.TraceIndex(8).candidates(None, None),
 }
@@ -73,6 +76,8 @@ OPENED = {
     memory.Memory,
     core.OpenedSnapshot,
     core.SnapshotInfo,
+    core.TextEncoder,
+    encode.NativeEncoder,
     encode.OnnxEncoder,
     encode.SentenceTransformerEncoder,
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from encoder_texts import LONG, TEXTS
 from hmem_fast.encode import (
     Encoder,
     OnnxEncoder,
@@ -29,23 +30,6 @@ from hmem_fast.errors import (
     ModelError,
     ModelNotFoundError,
 )
-
-TEXTS = [
-    "Where did we leave the spare key?",
-    "no",
-    "",
-    " \t\n",
-    "I adopted a puppy last Tuesday; she is called Miso and sleeps on my shoes.",
-    "我们下周去北京出差。",
-    "👍🎉👩‍👩‍👧 thanks!!",
-    "control \x00 \x07 \x1b characters \u200b \ufeff inside",
-    "Ünïcödé naïve café e\u0301 ﬁ ½",
-    "[CLS] [SEP] [MASK] literally",
-    "x" * 300,
-    "It is not that I dislike him, I never said I would come along. " * 10,
-    "مرحبا بالعالم",
-]
-LONG = "A long story about keys and doors. " * 100
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,7 @@
-import os
-import subprocess
-import sys
-
 import pytest
 
 from hmem_fast.core import cpu_features, isa
+from instruction_sets import available, check_all_give_the_same_bits, run
 
 # Prints the bits of a search: lengths around every register width, rows around every block.
 SEARCH = """
@@ -25,26 +22,6 @@ print(isa(), bits.hexdigest())
 """
 
 
-def run(code, hmem_isa):
-    environment = {name: value for name, value in os.environ.items() if name != "HMEM_ISA"}
-    if hmem_isa is not None:
-        environment["HMEM_ISA"] = hmem_isa
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-def available():
-    features = cpu_features()
-    yield "scalar"
-    if features["avx2"] and features["fma"]:
-        yield "avx2"
-    if all(features[name] for name in ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq")):
-        yield "avx512"
-    if features["neon"]:
-        yield "neon"
-
-
 def test_the_best_one_is_chosen_unless_capped():
     best = run(SEARCH, None)
     assert best.returncode == 0, best.stderr
@@ -52,10 +29,7 @@ def test_the_best_one_is_chosen_unless_capped():
 
 
 def test_all_give_the_same_bits():
-    answers = {name: run(SEARCH, name) for name in available()}
-    assert all(answer.returncode == 0 for answer in answers.values()), answers
-    assert [answer.stdout.split()[0] for answer in answers.values()] == list(answers)
-    assert len({answer.stdout.split()[1] for answer in answers.values()}) == 1
+    check_all_give_the_same_bits(SEARCH)
 
 
 @pytest.mark.parametrize("name", ["sse9", "AVX2", "avx2 ", "neon" if cpu_features()["avx2"] else "avx2"])

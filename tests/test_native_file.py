@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from bert_models import CLS, MPNET, WIDTHS, make_model
+from bert_models import CLS, MPNET, WIDTHS, make_model, with_checksum
 from bert_reference import PRODUCTS, rotated, unpacked, walsh_hadamard
 from hmem_fast.encode import export_native
 from hmem_fast.encode.native_calibration import spread_errors
@@ -19,7 +19,7 @@ from hmem_fast.encode.native_weights import Rotation, nearest, random_signs, row
 from hmem_fast.encode.source import read_source
 from hmem_fast.errors import ModelError
 
-safetensors = pytest.importorskip("safetensors.numpy", reason="exporting needs the extra onnx")
+safetensors = pytest.importorskip("safetensors.numpy", reason="reading a source beside the core needs safetensors")
 
 NUMBERED = {section.name: number for number, section in enumerate(SECTIONS)}
 
@@ -33,12 +33,6 @@ def small(tmp_path):
 def entry(raw, name):
     """Offset and length of a section, read by hand."""
     return struct.unpack_from("<QQ", raw, 128 + 16 * NUMBERED[name])
-
-
-def with_checksum(raw):
-    """Mend the checksum of altered bytes."""
-    raw[24:28] = struct.pack("<I", zlib.crc32(bytes(raw[28:]), zlib.crc32(bytes(raw[:24]))))
-    return bytes(raw)
 
 
 # What stands where
