@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pytest
 
@@ -205,3 +208,63 @@ class TestEncoders:
             pass
         with pytest.raises(InvalidValueError, match="recipe"):
             Memory.open(tmp_path / "m", recipe=KeyRecipe())
+
+
+PRODUCERS = {"minilm": "core-int8", "minilm-f32": "onnx-f32"}
+
+
+class TestPrecisions:
+    """Backends and precisions of one model share a space: what one stored, another one finds."""
+
+    TEXTS = ("The spare key is under the blue flowerpot.", "The bins go out on Tuesday.", "The plumber is called Ines.")
+    QUESTIONS = ("How do I get in when I am locked out?", "When is the rubbish collected?", "Who mends the pipes?")
+
+    @pytest.fixture(autouse=True)
+    def _cache(self, minilm, minilm_native, encoder_cache, monkeypatch):
+        monkeypatch.setenv("HMEM_CACHE", str(encoder_cache))
+
+    @pytest.mark.parametrize(("wrote", "reads"), [("minilm-f32", "minilm"), ("minilm", "minilm-f32")])
+    def test_a_store_of_one_is_read_and_written_with_the_other(self, tmp_path, wrote, reads):
+        with Memory.open(tmp_path / "m", encoder=wrote) as memory:
+            ids = memory.store_many({"text": text} for text in self.TEXTS)
+            space = memory.info().space_id
+            found = [memory.recall(question, pipeline="nearest", k=3) for question in self.QUESTIONS]
+            assert [hits[0].id for hits in found] == ids
+        before = producers(tmp_path / "m")
+        assert set(before.values()) == {PRODUCERS[wrote]}
+        with Memory.open(tmp_path / "m", encoder=reads) as memory:
+            assert memory.info().space_id == space
+            for question, wanted in zip(self.QUESTIONS, found, strict=True):
+                hits = memory.recall(question, pipeline="nearest", k=3)
+                assert [hit.id for hit in hits] == [hit.id for hit in wanted]
+                np.testing.assert_allclose([hit.score for hit in hits], [hit.score for hit in wanted], atol=0.05)
+            memory.store("The gardener comes on Fridays.")
+            memory.forget(ids[1])
+            assert memory.recall("Who cuts the hedge?", k=1)[0].text == "The gardener comes on Fridays."
+            assert set(memory.info().producers) == set(PRODUCERS.values())
+        after = producers(tmp_path / "m")
+        kept = set(before) & set(after)
+        assert len(kept) == len(before) - 1
+        assert {after[key] for key in kept} == {PRODUCERS[wrote]}
+        assert {after[key] for key in set(after) - kept} == {PRODUCERS[reads]}
+
+    @pytest.mark.parametrize(("wrote", "reads"), [("minilm-f32", "minilm"), ("minilm", "minilm-f32")])
+    def test_a_reader_may_use_the_other(self, tmp_path, wrote, reads):
+        with Memory.open(tmp_path / "m", encoder=wrote) as memory:
+            ids = memory.store_many({"text": text} for text in self.TEXTS)
+        with Memory.open(tmp_path / "m", encoder=reads, mode="r") as memory:
+            assert [memory.recall(question, k=1)[0].id for question in self.QUESTIONS] == ids
+        with Memory.open(tmp_path / "m") as memory:
+            memory.store("written again")
+        assert set(producers(tmp_path / "m").values()) == {PRODUCERS[wrote]}, "the recorded encoder stays"
+
+    def test_a_new_store_is_encoded_by_the_core(self, tmp_path):
+        with Memory.open(tmp_path / "m") as memory:
+            memory.store(self.TEXTS[0])
+            assert memory.info().producers == ("core-int8",)
+
+
+def producers(path):
+    """Who made each key's vector, by the key's id."""
+    with closing(sqlite3.connect(path / "truth.sqlite3")) as truth:
+        return dict(truth.execute("SELECT key_id, producer FROM keys"))
