@@ -79,7 +79,8 @@ def test_an_encoder_for_the_core_is_one_file(minilm_source, tmp_path):
         assert "cosine_min" not in row
         assert "not compared" in done.err
     else:
-        assert 0.998 < row["cosine_min"] < row["cosine_mean"] < 0.99999, "8 bits are near to float32, but not the same"
+        # Near to float32, on odd texts too, but not the same.
+        assert 0.995 < row["cosine_min"] < row["cosine_mean"] < 0.99999
     for encoder in (tmp_path / "model", tmp_path / "model" / "model.hmem"):
         assert hmem("store", tmp_path / "s", "a text", "--encoder", encoder).returncode == 0
     texts.write_text("Where did we leave the spare key?\n\n" * 10, encoding="utf-8")

@@ -20,9 +20,17 @@ from hypothesis import strategies as st
 from bert_models import CLS, MPNET, RUNS, make_model
 from encoder_texts import LONG, TEXTS
 from hmem_fast.core import TextEncoder
-from hmem_fast.encode import Encoder, NativeEncoder, OnnxEncoder, TokenEncoder, export_native, export_onnx
+from hmem_fast.encode import (
+    Encoder,
+    NativeEncoder,
+    OnnxEncoder,
+    TokenEncoder,
+    compare_with_sentence_transformers,
+    export_native,
+    export_onnx,
+)
 from hmem_fast.encode.native_file import NATIVE_FILE
-from hmem_fast.errors import DTypeError, InvalidValueError
+from hmem_fast.errors import DTypeError, InvalidValueError, ModelNotFoundError
 from instruction_sets import check_all_give_the_same_bits
 
 WIDE_MPNET = MPNET | {"width": 128}
@@ -132,6 +140,16 @@ def test_small_models_give_what_their_graph_gives(tmp_path, made):
     texts = ["the spare key is lost", "a", "", "the the the unknownword", "a b c " * 30]
     assert ours.space_id == theirs.space_id
     assert np.einsum("nd,nd->n", ours.encode(texts), theirs.encode(texts)).min() > 0.995
+
+
+@pytest.mark.torch
+def test_its_distance_from_sentence_transformers_is_measured(minilm_native, minilm_source, tmp_path):
+    for export in (minilm_native, minilm_native / NATIVE_FILE):
+        found = compare_with_sentence_transformers(export, minilm_source, demo_texts()[:10])
+        assert found.texts == 10
+        assert 0.998 < found.cosine_min < found.cosine_mean < 0.99999
+    with pytest.raises(ModelNotFoundError, match="wanted an exported encoder"):
+        compare_with_sentence_transformers(tmp_path, minilm_source)
 
 
 # The same bits
