@@ -1,6 +1,6 @@
 # The one door. Each target sets up what it needs in $(VENV), and does nothing twice.
 #
-#   make demo           build, prepare a local encoder, store a conversation, ask it ten questions (no torch)
+#   make demo           build, export an encoder for the core, store a conversation, ask it ten questions (no torch)
 #   make test           all tests, those against PyTorch included; TORCH=0 leaves these and the 5 GB install out
 #   make lint           formatting, lints, types
 #   make bench          speed, with the answers checked: kernels, memory, stores, and dense search beside other libraries
