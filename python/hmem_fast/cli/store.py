@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         'zone, or seconds), "metadata", "external_id"; .xz as it is; - reads stdin',
     )
     parser.add_argument(
-        "--encoder", metavar="E", help="encoder of a new store: minilm (default), hashing, or a folder; recorded in it"
+        "--encoder", metavar="E", help="encoder of a new store: minilm (default), hashing, or a path; recorded in it"
     )
 
 
