@@ -116,7 +116,4 @@ CLS = {"word_embedding_dimension": 16, "pooling_mode_cls_token": True, "pooling_
 WIDTHS = {"width": 64, "inner": 192}
 """The narrowest that the core takes are multiples of 64."""
 
-RUNS = WIDTHS | {"config": {"num_attention_heads": 2}}
-"""What the core runs: its heads are a multiple of 32 wide."""
-
 MPNET = {"config": {"model_type": "mpnet", "architectures": ["MPNetModel"]}, "settings": {"max_seq_length": 298}}

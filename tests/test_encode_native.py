@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_models import CLS, MPNET, RUNS, WIDTHS, make_model
+from bert_models import CLS, MPNET, WIDTHS, make_model
 from bert_reference import Coded, Plain
 from hmem_fast.cli import demo
 from hmem_fast.encode import NativeEncoder, OnnxEncoder, export_native, export_onnx
 from hmem_fast.encode.native_file import NATIVE_FILE, read_native
 from hmem_fast.encode.source import read_source
 from hmem_fast.encode.tokenizer import Tokenizer
-from hmem_fast.errors import InvalidValueError, MissingDependencyError, ModelError
+from hmem_fast.errors import InvalidValueError, ModelError
 
 safetensors = pytest.importorskip("safetensors.numpy", reason="reading a source beside the core needs safetensors")
 
@@ -147,12 +147,10 @@ def test_the_report_says_what_was_made(tmp_path):
 
 
 def test_no_other_package_is_needed(tmp_path, monkeypatch):
-    source = make_model(tmp_path / "source", **RUNS)
+    source = make_model(tmp_path / "source", **WIDTHS)
     for module in ("torch", "onnx", "onnxruntime", "tokenizers", "safetensors", "safetensors.numpy"):
         monkeypatch.setitem(sys.modules, module, None)
     assert NativeEncoder(export_native(source, tmp_path / "out").folder).encode(["a key"]).shape == (1, 64)
-
-
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_models import RUNS, make_model, with_checksum
+from bert_models import WIDTHS, make_model, with_checksum
 from hmem_fast.encode import NativeEncoder, export_native
 from hmem_fast.encode.native_file import NATIVE_FILE, read_native, write_native
 from hmem_fast.errors import ModelError, ModelNotFoundError
@@ -23,7 +23,7 @@ from hmem_fast.errors import ModelError, ModelNotFoundError
 def small_file(tmp_path_factory) -> Path:
     """A small model with random weights."""
     folder = tmp_path_factory.mktemp("small")
-    return export_native(make_model(folder / "source", **RUNS), folder / "out").folder / NATIVE_FILE
+    return export_native(make_model(folder / "source", **WIDTHS), folder / "out").folder / NATIVE_FILE
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_models import CLS, MPNET, RUNS, make_model
+from bert_models import CLS, MPNET, WIDTHS, make_model
 from encoder_texts import LONG, TEXTS
 from hmem_fast.core import TextEncoder
 from hmem_fast.encode import (
@@ -48,7 +48,7 @@ def encoder(minilm_native) -> NativeEncoder:
 def small_file(tmp_path_factory) -> Path:
     """A small model with random weights, which reads up to 298 tokens."""
     folder = tmp_path_factory.mktemp("small")
-    source = make_model(folder / "source", settings={"max_seq_length": 298}, **RUNS)
+    source = make_model(folder / "source", settings={"max_seq_length": 298}, **WIDTHS)
     return export_native(source, folder / "out").folder / NATIVE_FILE
 
 
@@ -134,7 +134,7 @@ def test_both_backends_name_one_space_and_agree_on_tokens(encoder, minilm):
 def test_small_models_give_what_their_graph_gives(tmp_path, made):
     pytest.importorskip("onnx", reason="comparing with float32 needs the extra onnx")
     pytest.importorskip("onnxruntime", reason="comparing with float32 needs the extra onnx")
-    source = make_model(tmp_path / "source", **RUNS | made)
+    source = make_model(tmp_path / "source", **WIDTHS | made)
     ours = NativeEncoder(export_native(source, tmp_path / "out").folder)
     theirs = OnnxEncoder(export_onnx(source, tmp_path / "graph").folder)
     texts = ["the spare key is lost", "a", "", "the the the unknownword", "a b c " * 30]
@@ -266,7 +266,7 @@ def test_every_instruction_set_gives_the_same_bits(minilm_native):
     ids=["relu", "cls", "odd", "mpnet"],
 )
 def test_every_instruction_set_gives_the_same_bits_of_other_models(tmp_path, made):
-    folder = export_native(make_model(tmp_path / "source", **RUNS | made), tmp_path / "out").folder
+    folder = export_native(make_model(tmp_path / "source", **WIDTHS | made), tmp_path / "out").folder
     check_all_give_the_same_bits(ENCODE, folder)
 
 

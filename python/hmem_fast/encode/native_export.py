@@ -86,8 +86,6 @@ def export_native(
         If the model is of an architecture or a width that is not supported, incomplete or damaged.
     InvalidValueError
         If `precision` is not known, `out` already holds something else, or the texts of `calibrate` are too few.
-    MissingDependencyError
-        If safetensors (or, with `calibrate`, tokenizers) is not installed.
     """
     started = time.perf_counter()
     if precision not in PRECISIONS:

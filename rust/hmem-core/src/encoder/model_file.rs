@@ -105,6 +105,8 @@ impl Model {
             cfg!(target_endian = "little"),
             "order of bytes: models can be read where it is little-endian",
         )?;
+        // A pipe would be waited for.
+        demand(path.metadata()?.is_file(), "wanted a file")?;
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         demand(
