@@ -7,6 +7,7 @@
 #   make bench-kernels  only the kernels, beside what the machine could do at best
 #   make bench-peers    only dense search, on SETS (real clustered mix) at SIZES (20000 100000); BENCH_ARGS are its other options
 #   make bench-store    what a store takes: to write, to open, to hold, to follow; BENCH_ARGS are its options
+#   make bench-encode   the core's encoder beside others: speed, fidelity, start, and a recall with it; BENCH_ARGS are its options
 #   make asan           the core's tests under AddressSanitizer (Linux on x86-64)
 #   make miri           the kernels' tests under Miri, in plain Rust (nightly, with the component miri)
 #   make check-arm      the NEON kernels against their definition, under emulation
@@ -38,7 +39,7 @@ ARM_EMULATOR ?= qemu-aarch64-static
 ARM_SYSROOT  ?= /usr/aarch64-linux-gnu
 RUSTC        ?= rustc
 
-.PHONY: demo test lint bench bench-kernels bench-peers bench-store asan miri check-arm docs wheel clean
+.PHONY: demo test lint bench bench-kernels bench-peers bench-store bench-encode asan miri check-arm docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/installed $(STAMPS)/weights
@@ -67,6 +68,9 @@ bench-peers: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/peers
 
 bench-store: $(STAMPS)/installed
 	$(BIN)/python -m benches.store $(BENCH_ARGS)
+
+bench-encode: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/encode
+	$(BIN)/python -m benches.encode $(BENCH_ARGS)
 
 bench-kernels:
 	cargo bench --quiet -p hmem-core --bench kernels
@@ -137,6 +141,10 @@ $(STAMPS)/test: pyproject.toml tests/requirements.txt | $(STAMPS)/installed
 
 $(STAMPS)/peers: benches/peers/requirements.txt | $(STAMPS)/installed
 	$(PIP) "$$(echo dist/*.whl)[onnx]" -r benches/peers/requirements.txt
+	@touch $@
+
+$(STAMPS)/encode: benches/encode/requirements.txt | $(STAMPS)/installed
+	$(PIP) -r benches/encode/requirements.txt
 	@touch $@
 
 $(STAMPS)/lint: pyproject.toml tests/requirements-lint.txt | $(STAMPS)/installed
