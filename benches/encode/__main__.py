@@ -1,6 +1,6 @@
 """The core's encoder beside ONNX Runtime's, sentence-transformers' and a static one; and a recall with it.
 
-    python -m benches.encode                                            # all parts: some six minutes
+    python -m benches.encode                                            # all parts: five to seven minutes
     python -m benches.encode --parts speed start speed fidelity speed   # in this order: speed at three moments
 
 Parts: `speed` (one text of 12 to 128 tokens; a thousand turns), `fidelity` (cosines to float32, top 10, batches),

@@ -86,9 +86,9 @@ run one text at a time, unpadded, by one thread that does not spin. The static e
 context, and another space; it is here for its speed.
 
 Everything from text to vector, tokenizing included, in alternating rounds of one process; {settings["rounds"]} of
-them. A ratio is the median over rounds of the time by that of the core in the same round: above 1 is slower. Every
-answer that is timed was compared with float32 (or, of the static one, with its definition). The load is that of the
-last minute, before and after: other programs take the CPU away, which time on a CPU leaves out.
+them. A ratio is the median over rounds of the time by that of the core in the same round: above 1 is slower. Before
+texts are timed, the answers to all of them are compared with float32 (those of the static one with its definition).
+The load is that of the last minute, before and after: other programs take the CPU away, which time on a CPU leaves out.
 
 {_spread(result["rows"])}
 """
