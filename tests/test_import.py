@@ -26,6 +26,15 @@ def test_importing_the_package_loads_nothing_heavy(module):
     assert loaded & HEAVY == set()
 
 
+def test_encoding_loads_no_store_and_no_exporter():
+    loaded = modules_after("from hmem_fast.encode import NativeEncoder") - modules_after("import numpy")
+    assert loaded & {"sqlite3", "concurrent", "tempfile", "importlib.metadata", "logging"} == set()
+    code = "from hmem_fast.encode import NativeEncoder; import sys; print(*[m for m in sys.modules if 'hmem' in m])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "hmem_fast.memory" not in done.stdout
+    assert "hmem_fast.encode.export" not in done.stdout.split()
+
+
 def test_every_public_name_can_be_had():
     import hmem_fast
 

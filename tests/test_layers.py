@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "python" / "hmem_fast"
 #: From the bottom up; modules on one line are siblings. `_core` is the compiled part.
 LAYERS = [
     {"errors"},
-    {"types", "extra"},
+    {"types", "extra", "lazy"},
     {"_core"},
     {"core"},
     {"torch_core"},

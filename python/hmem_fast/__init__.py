@@ -6,10 +6,15 @@ Begin with `Memory`. The parts it is made of stand in `hmem_fast.core`, encoders
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hmem_fast.core import DenseIndex, SparseIndex, TextIndex, TraceIndex, __version__, energy, settle
-from hmem_fast.diagnosis import doctor
-from hmem_fast.memory import Hit, KeyRecipe, Memory, Recall, Record
+from hmem_fast.lazy import lazy_names
 from hmem_fast.types import Candidates, Neighbours, Settled
+
+if TYPE_CHECKING:
+    from hmem_fast.diagnosis import doctor
+    from hmem_fast.memory import Hit, KeyRecipe, Memory, Recall, Record
 
 __all__ = [
     "Candidates",
@@ -29,3 +34,6 @@ __all__ = [
     "energy",
     "settle",
 ]
+
+_MEMORY = dict.fromkeys(("Hit", "KeyRecipe", "Memory", "Recall", "Record"), "hmem_fast.memory")
+__getattr__, __dir__ = lazy_names(__name__, {"doctor": "hmem_fast.diagnosis", **_MEMORY})

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from hmem_fast.encode.catalogue import EXPORTS, cache_dir, minilm_source, packaged_minilm
 from hmem_fast.encode.export import export_onnx
 from hmem_fast.encode.export_folder import ExportReport
-from hmem_fast.encode.native_export import export_native
 from hmem_fast.encode.native import NativeEncoder
+from hmem_fast.encode.native_export import export_native
 from hmem_fast.encode.onnx import OnnxEncoder
 from hmem_fast.errors import ModelError
 from hmem_fast.types import Encoder
