@@ -157,6 +157,16 @@ class TestVerify:
         assert told or read == written
 
 
+def test_a_declaration_of_bytes_is_damage(filled, folder):
+    edit(
+        folder,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = CAST(sql AS BLOB) WHERE name = 'links_by_target'",
+    )
+    with pytest.raises(StoreCorruptError, match="missing, or declared otherwise"), TraceStore(folder, mode="r"):
+        pass
+
+
 def break_index(folder):
     """Make the index of external ids lie, by the trick of declaring it otherwise for a moment."""
     edit(

@@ -149,7 +149,9 @@ def check_tables(connection: sqlite3.Connection, use_tables: Sequence[str]) -> N
     StoreCorruptError
         If one is missing or declared otherwise.
     """
-    declared = {_in_one_line(sql) for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql NOTNULL")}
+    # A flipped bit can make bytes of a text.
+    texts = connection.execute("SELECT sql FROM sqlite_master WHERE typeof(sql) = 'text'")
+    declared = {_in_one_line(sql) for (sql,) in texts}
     for statement in (*_TABLES, *use_tables):
         if _in_one_line(statement) not in declared:
             what = " ".join(statement.split()[1:3]).lower()
