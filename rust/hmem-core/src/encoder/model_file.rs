@@ -1,16 +1,19 @@
 //! A model's file: read once, checked, and held.
 //!
 //! `docs/encoder-file.md` draws the bytes. Nothing is believed that does not fit the file's length and the model's shape; then all
-//! bytes are compared with their checksum. Embeddings stay in the file, mapped, since a text needs few of their rows; matrices,
-//! all of which every text needs, stay there too.
+//! bytes are compared with their checksum. Embeddings stay in the file, mapped, since a text needs few of their rows. Matrices are
+//! read into huge pages where there are some: every text needs all of them, and in small pages looking up where each lies costs a
+//! tenth of a short text's time.
 
 use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::shape::{Activation, Architecture, Pooling, Shape};
-use crate::kernels::memory::{Column, Map, Plain};
+use crate::kernels::line::LINE;
+use crate::kernels::memory::{Column, Lines, Map, Plain};
 use crate::kernels::product::CHANNELS;
 use crate::kernels::rotation::Rotation;
 use crate::sections::{Fault, demand};
@@ -29,6 +32,9 @@ const ALIGN: u64 = 64;
 
 /// Sections of a file.
 const SECTIONS: usize = 24;
+
+/// Those with the codes of matrices.
+const MATRICES: [usize; 4] = [8, 11, 15, 18];
 
 /// A product's matrix, its scales and what is added.
 #[derive(Debug)]
@@ -107,49 +113,61 @@ impl Model {
         )?;
         // A pipe would be waited for.
         demand(path.metadata()?.is_file(), "wanted a file")?;
-        let file = File::open(path)?;
+        let mut file = File::open(path)?;
         let len = file.metadata()?.len();
         demand(
             len >= (FIXED + 16 * SECTIONS) as u64,
             format_args!("wanted {} bytes and more, got {len}", FIXED + 16 * SECTIONS),
         )?;
-        let map = Arc::new(Map::of(&file)?);
-        let (shape, places) = read_head(&map, len)?;
-        map.populate(0..map.len())?;
-        check_sum(&map)?;
-        Self::of(map, shape, &places)
+        let mut head = [0; FIXED + 16 * SECTIONS];
+        file.read_exact(&mut head)?;
+        let (shape, places) = read_head(&head, len)?;
+        let matrices = read_matrices(&mut file, &head, &places)?;
+        Self::of(&Arc::new(Map::of(&file)?), &Arc::new(matrices), shape, &places)
     }
 
-    fn of(map: Arc<Map>, shape: Shape, places: &[Range<usize>; SECTIONS]) -> Result<Self, Fault> {
+    fn of(
+        map: &Arc<Map>,
+        matrices: &Arc<Lines>,
+        shape: Shape,
+        places: &[Range<usize>; SECTIONS],
+    ) -> Result<Self, Fault> {
         let h = shape.hidden;
-        let matrix = |first: usize, width, channels, sums_from| -> Result<Matrix, Fault> {
+        let mut at = 0;
+        let mut matrix = |first: usize, width, channels, sums_from| -> Result<Matrix, Fault> {
+            let codes = at..at + places[first].len();
+            at = codes.end;
+            let codes = Column::in_lines(matrices, codes);
             Ok(Matrix {
                 width,
-                codes: column(&map, places, first)?,
-                scales: numbers(&map, places, first + 1)?,
-                bias: numbers(&map, places, first + 2)?,
+                codes: codes.ok_or_else(|| Fault::Wrong(format!("section {first}: it was not read")))?,
+                scales: numbers(map, places, first + 1)?,
+                bias: numbers(map, places, first + 2)?,
                 channels,
                 sums_from,
             })
         };
+        let [qkv, out] = [matrix(8, h, 3 * h, 0)?, matrix(11, h, h, 3 * h)?];
+        let up = matrix(15, h, shape.inner, 4 * h)?;
+        let down = matrix(18, shape.inner, h, 4 * h + shape.inner)?;
         Ok(Self {
             manifest: places[0].clone(),
             tokenizer: places[1].clone(),
-            word_codes: column(&map, places, 2)?,
-            word_scales: numbers(&map, places, 3)?,
-            positions: numbers(&map, places, 4)?,
-            input_norm: numbers(&map, places, 5)?,
-            rotation: Rotation::of_blocks(&column::<i8>(&map, places, 6)?, shape.block),
-            inner_rotation: Rotation::of_blocks(&column::<i8>(&map, places, 7)?, shape.inner_block),
-            qkv: matrix(8, h, 3 * h, 0)?,
-            out: matrix(11, h, h, 3 * h)?,
-            attention_norm: numbers(&map, places, 14)?,
-            up: matrix(15, h, shape.inner, 4 * h)?,
-            down: matrix(18, shape.inner, h, 4 * h + shape.inner)?,
-            output_norm: numbers(&map, places, 21)?,
-            distance: padded(&shape, &numbers(&map, places, 22)?),
-            code_sums: column(&map, places, 23)?,
-            map,
+            word_codes: column(map, places, 2)?,
+            word_scales: numbers(map, places, 3)?,
+            positions: numbers(map, places, 4)?,
+            input_norm: numbers(map, places, 5)?,
+            rotation: Rotation::of_blocks(&column::<i8>(map, places, 6)?, shape.block),
+            inner_rotation: Rotation::of_blocks(&column::<i8>(map, places, 7)?, shape.inner_block),
+            qkv,
+            out,
+            attention_norm: numbers(map, places, 14)?,
+            up,
+            down,
+            output_norm: numbers(map, places, 21)?,
+            distance: padded(&shape, &numbers(map, places, 22)?),
+            code_sums: column(map, places, 23)?,
+            map: Arc::clone(map),
             shape,
         })
     }
@@ -307,13 +325,41 @@ fn lengths(shape: &Shape) -> [Option<u64>; SECTIONS] {
     ]
 }
 
-fn check_sum(bytes: &[u8]) -> Result<(), Fault> {
+/// Reads the matrices, one after the other, and compares all of the file with its checksum. The file stands behind its head.
+fn read_matrices(file: &mut File, head: &[u8], places: &[Range<usize>]) -> Result<Lines, Fault> {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes[..CHECKSUM.start]);
-    hasher.update(&bytes[CHECKSUM.end..]);
-    let got = hasher.finalize();
-    let wanted = u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]);
-    demand(wanted == got, format_args!("checksum: wanted {wanted:08x}, got {got:08x}"))
+    hasher.update(&head[..CHECKSUM.start]);
+    hasher.update(&head[CHECKSUM.end..]);
+    let matrices = MATRICES.map(|section| places[section].clone());
+    let bytes: usize = matrices.iter().map(ExactSizeIterator::len).sum();
+    let mut lines = Lines::zeroed(bytes.div_ceil(LINE));
+    let mut rest = lines.bytes_mut();
+    let mut at = head.len();
+    for matrix in matrices {
+        pass_over(file, matrix.start - at, &mut hasher)?;
+        let (own, behind) = rest.split_at_mut(matrix.len());
+        file.read_exact(own)?;
+        hasher.update(own);
+        (at, rest) = (matrix.end, behind);
+    }
+    let len = places.last().map_or(at, |last| last.end);
+    pass_over(file, len - at, &mut hasher)?;
+    let (wanted, got) = (u32::from_le_bytes([head[24], head[25], head[26], head[27]]), hasher.finalize());
+    demand(wanted == got, format_args!("checksum: wanted {wanted:08x}, got {got:08x}"))?;
+    Ok(lines)
+}
+
+/// Reads so many bytes for their checksum alone.
+fn pass_over(file: &mut File, n: usize, hasher: &mut crc32fast::Hasher) -> Result<(), Fault> {
+    let mut buffer = vec![0; n.min(1 << 18)];
+    let mut left = n;
+    while left > 0 {
+        let part = left.min(buffer.len());
+        file.read_exact(&mut buffer[..part])?;
+        hasher.update(&buffer[..part]);
+        left -= part;
+    }
+    Ok(())
 }
 
 /// A file with these sections, in their order.

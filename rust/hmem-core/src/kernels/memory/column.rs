@@ -61,7 +61,17 @@ impl<T: Plain> Column<T> {
     /// lies there, or they are not aligned.
     #[must_use]
     pub fn in_map(map: &Arc<Map>, range: Range<usize>) -> Option<Self> {
-        let bytes = map.get(range)?;
+        Self::of_bytes(map.get(range)?, Arc::clone(map) as _)
+    }
+
+    /// Those that lie in `range` of some lines, counted in bytes; `None` as above.
+    #[must_use]
+    pub fn in_lines(lines: &Arc<Lines>, range: Range<usize>) -> Option<Self> {
+        Self::of_bytes(bytes_of::<Line>(lines).get(range)?, Arc::clone(lines) as _)
+    }
+
+    /// `keeper` owns the bytes, does not move them, and changes none.
+    fn of_bytes(bytes: &[u8], keeper: Arc<dyn Send + Sync>) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());
         }
@@ -69,7 +79,7 @@ impl<T: Plain> Column<T> {
         if !start.is_aligned() || !bytes.len().is_multiple_of(size_of::<T>()) {
             return None;
         }
-        Some(Self::kept(start, bytes.len() / size_of::<T>(), Arc::clone(map) as _))
+        Some(Self::kept(start, bytes.len() / size_of::<T>(), keeper))
     }
 
     /// `keeper` owns `len` numbers from `start` on, does not move them, and changes none.
@@ -151,6 +161,20 @@ mod tests {
     fn bytes_are_those_in_memory() {
         assert_eq!(bytes_of(&[1u32, 0x0203]), [1u32.to_ne_bytes(), 0x0203u32.to_ne_bytes()].concat());
         assert!(bytes_of::<f64>(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_column_is_cut_from_lines_where_numbers_can_lie() {
+        let mut lines = Lines::zeroed(2);
+        lines.bytes_mut()[60..72].copy_from_slice(bytes_of(&[1u32, 2, 3]));
+        let lines = Arc::new(lines);
+        let column = Column::<u32>::in_lines(&lines, 60..72).unwrap();
+        for range in [61..65, 60..63, 124..132] {
+            assert!(Column::<u32>::in_lines(&lines, range.clone()).is_none(), "{range:?}");
+        }
+        assert!(Column::<u64>::in_lines(&lines, 8..8).unwrap().is_empty());
+        drop(lines);
+        assert_eq!(*column, [1, 2, 3]);
     }
 
     #[cfg(not(miri))]

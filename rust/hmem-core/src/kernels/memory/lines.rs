@@ -57,6 +57,15 @@ impl Lines {
     }
 }
 
+impl Lines {
+    /// Their bytes.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let lines: &mut [Line] = self;
+        // SAFETY: lines are plain bytes, of which any value will do; the slice has these bytes and no more.
+        unsafe { slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines)) }
+    }
+}
+
 fn layout(n: usize) -> Layout {
     let lines = Layout::array::<Line>(n);
     let aligned = lines.and_then(|lines| lines.align_to(if lines.size() < HUGE { 1 } else { HUGE }));
