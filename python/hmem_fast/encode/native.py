@@ -29,8 +29,8 @@ class NativeEncoder:
     the model together. Of a long text the first 10,000 characters are tokenized, and as many tokens kept as the model
     reads; `truncated` counts the texts that were cut.
 
-    An encoder may be used from several threads at once, and in forked processes. The file is mapped, so processes share
-    it; it must not be changed while an encoder has it open (renaming another over it is fine).
+    An encoder may be used from several threads at once, and in forked processes. The file's embeddings are mapped, so
+    processes share them; it must not be changed while an encoder has it open (renaming another over it is fine).
 
     Parameters
     ----------
