@@ -5,6 +5,7 @@
 //! other tools' models, which an export starts from.
 
 pub mod forward;
+mod head;
 pub mod model_file;
 #[doc(hidden)]
 pub mod sample;

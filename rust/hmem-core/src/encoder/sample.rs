@@ -118,5 +118,5 @@ pub fn model(shape: &Shape, seed: u64) -> Vec<u8> {
         floats(distances, 0.0, 2.0),
         sums,
     ];
-    super::model_file::file_of(shape, &sections)
+    super::head::file_of(shape, &sections)
 }
