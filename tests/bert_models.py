@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmem_fast.encode import export_native
+from hmem_fast.encode.native_file import NATIVE_FILE
+
 safetensors = pytest.importorskip("safetensors.numpy", reason="making a model needs safetensors")
 tokenizers = pytest.importorskip("tokenizers", reason="the tests make their tokenizers with it")
 
@@ -117,3 +120,9 @@ WIDTHS = {"width": 64, "inner": 192}
 """The narrowest that the core takes are multiples of 64."""
 
 MPNET = {"config": {"model_type": "mpnet", "architectures": ["MPNetModel"]}, "settings": {"max_seq_length": 298}}
+
+
+def small_native(folder: Path) -> Path:
+    """Export a small model with random weights, which reads up to 298 tokens, for the core; give its file."""
+    source = make_model(folder / "source", settings={"max_seq_length": 298}, **WIDTHS)
+    return export_native(source, folder / "out").folder / NATIVE_FILE

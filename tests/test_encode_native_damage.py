@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import pickle
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_models import WIDTHS, make_model, with_checksum
+from bert_models import WIDTHS, make_model, with_checksum, write
 from hmem_fast.encode import NativeEncoder, export_native
 from hmem_fast.encode.native_file import NATIVE_FILE, read_native, write_native
 from hmem_fast.errors import ModelError, ModelNotFoundError
@@ -130,3 +131,12 @@ def test_an_open_encoder_is_not_copied(small_file):
     for make in (pickle.dumps, copy.deepcopy):
         with pytest.raises(TypeError, match="TextEncoder"):
             make(NativeEncoder(small_file))
+
+
+def test_a_tokenizer_that_gives_an_empty_text_no_token_is_refused(tmp_path):
+    source = make_model(tmp_path / "source", **WIDTHS)
+    tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
+    write(source / "tokenizer.json", tokenizer | {"post_processor": None})
+    folder = export_native(source, tmp_path / "out").folder
+    with pytest.raises(ModelError, match="wanted special tokens around a text, it adds none"):
+        NativeEncoder(folder)

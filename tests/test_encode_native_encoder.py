@@ -1,10 +1,9 @@
-"""The core's encoder: the same bits always, near to float32, whatever it is given; progress and Ctrl-C."""
+"""The core's encoder: the same bits always, near to float32, whatever it is given."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_models import CLS, MPNET, WIDTHS, make_model
+from bert_models import CLS, MPNET, WIDTHS, make_model, small_native
 from encoder_texts import LONG, TEXTS
 from hmem_fast.core import TextEncoder
 from hmem_fast.encode import (
@@ -46,10 +45,7 @@ def encoder(minilm_native) -> NativeEncoder:
 
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory) -> Path:
-    """A small model with random weights, which reads up to 298 tokens."""
-    folder = tmp_path_factory.mktemp("small")
-    source = make_model(folder / "source", settings={"max_seq_length": 298}, **WIDTHS)
-    return export_native(source, folder / "out").folder / NATIVE_FILE
+    return small_native(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -366,127 +362,10 @@ def test_threads_stay_within_the_cpus_of_the_process(small_file):
         os.sched_setaffinity(0, before)
 
 
-def test_texts_come_in_batches(small):
-    texts = [f"the spare key {'a ' * number}" for number in range(23)]
-    for size in (1, 5, 23, 100):
-        batches = list(small.encode_batches(iter(texts), size=size))
-        assert [len(rows) for rows in batches[:-1]] == [size] * (len(batches) - 1)
-        assert np.array_equal(np.concatenate(batches), small.encode(texts))
-
-
-def test_a_batch_is_encoded_when_it_is_asked_for(small):
-    taken = []
-
-    def texts():
-        for number in range(10):
-            taken.append(number)
-            yield "the key"
-
-    batches = small.encode_batches(texts(), size=4)
-    assert taken == []
-    assert next(batches).shape == (4, 64)
-    assert taken == [0, 1, 2, 3]
-
-
-def test_batches_are_checked(small):
-    for size, error in ((0, InvalidValueError), (-2, InvalidValueError), (2.0, DTypeError), (True, DTypeError)):
-        with pytest.raises(error, match="size: wanted"):
-            small.encode_batches(["a"], size=size)
-    with pytest.raises(DTypeError, match="wrap it in a list"):
-        small.encode_batches("one string")
-    batches = small.encode_batches(["a", "b", 7], size=2)
-    assert next(batches).shape == (2, 64)
-    with pytest.raises(DTypeError, match=r"texts\[0\]: wanted a string, got int"):
-        next(batches)
-
-
-# Progress, and being interrupted
-
-
-def test_progress_is_told(small):
-    texts, told = ["the spare key is lost"] * 3000, []
-    rows = small.encode(texts, progress=told.append)
-    assert len(told) > 1
-    assert told == sorted(set(told))
-    assert told[-1] == len(texts)
-    assert np.array_equal(rows, small.encode(texts))
-    assert small.encode([], progress=pytest.fail).shape == (0, 64)
-
-
-def test_what_progress_raises_ends_the_call_and_nothing_else(small):
-    texts, told = ["the spare key is lost"] * 3000, []
-    before = small.encode(texts[:20])
-
-    class StoppedError(Exception):
-        pass
-
-    def stop(done):
-        told.append(done)
-        if len(told) == 2:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        small.encode(texts, progress=stop)
-    assert len(told) == 2
-    assert told[-1] < len(texts)
-    with pytest.raises(TypeError):
-        small.encode(texts, progress="no function")
-    assert np.array_equal(small.encode(texts[:20]), before)
-
-
-def test_a_signal_is_handled_before_the_next_part(small):
-    texts, told = ["the spare key is lost"] * 3000, []
-
-    def interrupt(done):
-        told.append(done)
-        signal.raise_signal(signal.SIGINT)
-
-    # Whatever started the tests in the background may have had the signal ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            small.encode(texts, progress=interrupt)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert len(told) == 1
-    assert small.encode(["a"]).shape == (1, 64)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="elsewhere Ctrl-C reaches a whole group of processes")
-@pytest.mark.parametrize("method", ["encode", "encode_tokens", "encode_token_codes"])
-def test_ctrl_c_ends_a_long_call(minilm_native, method):
-    # An hour of work, for which the timeout would not wait.
-    code = (
-        "import signal; from hmem_fast.encode import NativeEncoder\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"e = NativeEncoder({str(minilm_native)!r}); before = e.encode(['key']).tobytes()\n"
-        "try:\n"
-        "    print('begun', flush=True)\n"
-        f"    e.{method}(['A long story about keys and doors. ' * 100] * 200_000)\n"
-        "except KeyboardInterrupt:\n"
-        "    print(e.encode(['key']).tobytes() == before)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout.readline() == "begun\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(1)
-            process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert output == "True\n", errors
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-
-
 def python(code: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, encoding="utf-8", check=False
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

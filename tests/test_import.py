@@ -35,6 +35,14 @@ def test_encoding_loads_no_store_and_no_exporter():
     assert "hmem_fast.encode.export" not in done.stdout.split()
 
 
+@pytest.mark.parametrize(
+    "name", ["encode.resolve", "memory.Memory", "store.TraceStore", "diagnosis.doctor", "core.isa", "errors.HmemError"]
+)
+def test_rooms_can_be_entered_from_the_front_door(name):
+    code = f"import hmem_fast; assert {name.split('.')[0]!r} in dir(hmem_fast); print(hmem_fast.{name})"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 def test_every_public_name_can_be_had():
     import hmem_fast
 

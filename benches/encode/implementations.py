@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,12 @@ __all__ = [
     "close_to_float32",
     "float32_encoder",
     "int8_encoders",
-    "libraries",
     "native_model",
     "sentence_transformers",
 ]
 
 CORE = BASELINE = "core int8"
 ONNX_INT8 = "onnxruntime int8"
-_DISTRIBUTIONS = ("numpy", "onnxruntime", "tokenizers", "torch", "sentence-transformers", "model2vec")
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 
@@ -126,17 +123,6 @@ def close_to_float32(
         return None if cosines.min() >= least else f"wanted cosines of {least} to float32, got {cosines.min()}"
 
     return Implementation(name, encode, wrong, f"cosine to float32 of {least:g} or more", many)
-
-
-def libraries() -> dict[str, str]:
-    """Versions of what is compared; what is not installed is left out."""
-    found = {}
-    for name in _DISTRIBUTIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def sentence_transformers(threads: int, batch: int) -> Encode:

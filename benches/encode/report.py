@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from benches.encode.implementations import libraries
 from benches.encode.onnx_int8 import SETTINGS
 from benches.encode.table import as_markdown
 from benches.encode.texts import data_files
+from benches.libraries import versions
 from hmem_fast.core import isa
 from hmem_fast.encode.manifest import sha256_of
 from hmem_fast.evaluate.result import make_result
 
 __all__ = ["over_runs", "result_of", "write_record"]
 
+_DISTRIBUTIONS = ("numpy", "onnxruntime", "tokenizers", "torch", "sentence-transformers", "model2vec")
 _RECORDS = Path(__file__).resolve().parents[1] / "records"
 
 
@@ -43,7 +44,7 @@ def result_of(
             "model_sha256": sha256_of(model),
             "isa": isa(),
             "onnx_int8": SETTINGS,
-            "libraries": libraries(),
+            "libraries": versions(_DISTRIBUTIONS),
             "ratio": "median over rounds of the time by the core's: above 1 is slower",
             "parts": about,
         },
@@ -66,7 +67,7 @@ def over_runs(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str], list[f
 def write_record(result: Mapping[str, Any], day: date) -> Path:
     """Write the page of that day's run, over an earlier one of the same day."""
     settings, machine = result["settings"], result["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in settings["libraries"].items())
+    compared = ", ".join(f"{name} {version}" for name, version in settings["libraries"].items())
     parts = [
         {**about, "rows": [row for row in result["rows"] if row["run"] == number]}
         for number, about in enumerate(settings["parts"])
@@ -77,7 +78,7 @@ def write_record(result: Mapping[str, Any], day: date) -> Path:
 {shlex.join(result["command"])}
 ```
 
-hmem_fast {result["version"]} ({settings["isa"]}), {versions}; {machine["cpu"]}, {", ".join(machine["features"])};
+hmem_fast {result["version"]} ({settings["isa"]}), {compared}; {machine["cpu"]}, {", ".join(machine["features"])};
 {machine["threads"]} thread(s) each, {result["seconds"]:.0f} seconds in all. all-MiniLM-L6-v2 everywhere; core's model
 {settings["model_sha256"][:16]}.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import date
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benches.libraries import versions
 from benches.peers.compare import Comparison, Plan
 from benches.peers.floors import FLOORS
 from benches.peers.methods import BASELINE, TUNED
@@ -19,22 +19,11 @@ from benches.peers.table import as_markdown
 from hmem_fast.core import isa
 from hmem_fast.evaluate.result import DataFile, make_result
 
-__all__ = ["TASK", "libraries", "result_of", "write_record"]
+__all__ = ["TASK", "result_of", "write_record"]
 
 TASK = "bench-dense"
 _RECORDS = Path(__file__).resolve().parents[1] / "records"
 _DISTRIBUTIONS = ("numpy", "torch", "faiss-cpu", "hnswlib", "usearch", "scikit-learn")
-
-
-def libraries() -> dict[str, str]:
-    """Versions of what is compared; a library that is not installed is left out."""
-    found = {}
-    for name in _DISTRIBUTIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def result_of(
@@ -57,7 +46,7 @@ def result_of(
         "isa": isa(),
         "graphs": f"M={LINKS}, efConstruction={EF_BUILD}",
         "floors": FLOORS,
-        "libraries": libraries(),
+        "libraries": versions(_DISTRIBUTIONS),
         **_builds(),
     }
     return make_result(
@@ -76,7 +65,7 @@ def result_of(
 def write_record(result: Mapping[str, Any], day: date) -> Path:
     """Write the page of that day's run, over an earlier one of the same day and data."""
     settings = result["settings"]
-    versions = ", ".join(f"{name} {version}" for name, version in settings["libraries"].items())
+    compared = ", ".join(f"{name} {version}" for name, version in settings["libraries"].items())
     machine = result["machine"]
     page = f"""# Dense search beside other libraries, {day.isoformat()}
 
@@ -84,7 +73,7 @@ def write_record(result: Mapping[str, Any], day: date) -> Path:
 {shlex.join(result["command"])}
 ```
 
-hmem_fast {result["version"]} ({settings["isa"]}), {versions}; {machine["cpu"]}, {", ".join(machine["features"])};
+hmem_fast {result["version"]} ({settings["isa"]}), {compared}; {machine["cpu"]}, {", ".join(machine["features"])};
 {settings["threads"]} thread(s) each, one process, {settings["rounds"]} alternating rounds,
 {result["seconds"]:.0f} seconds in all.
 

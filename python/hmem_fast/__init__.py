@@ -36,4 +36,8 @@ __all__ = [
 ]
 
 _MEMORY = dict.fromkeys(("Hit", "KeyRecipe", "Memory", "Recall", "Record"), "hmem_fast.memory")
-__getattr__, __dir__ = lazy_names(__name__, {"doctor": "hmem_fast.diagnosis", **_MEMORY})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {"doctor": "hmem_fast.diagnosis", **_MEMORY},
+    modules=("errors", "types", "encode", "store", "memory", "diagnosis"),
+)

@@ -23,7 +23,7 @@ def open_exported(path: Path, *, threads: int = 1) -> NativeEncoder | OnnxEncode
     ModelError
         If it is damaged, or a folder holds one of each kind: which of them is meant, nobody can tell.
     MissingDependencyError
-        If it is an ONNX export, and onnxruntime or tokenizers is not installed.
+        If it is an ONNX export, and onnxruntime is not installed.
     """
     if path.is_file():
         if path.name in {MANIFEST, *FILES}:

@@ -21,8 +21,8 @@ use crate::tokenizer::{self, read_text};
 /// Parameters
 /// ----------
 /// path : str or path
-///     The model's file, as `hmem_fast.encode.export_native` makes it. It is mapped, so that processes share it, and must not be
-///     changed while it is open.
+///     The model's file, as `hmem_fast.encode.export_native` makes it. Its embeddings are mapped, so that processes share
+///     them: it must not be changed while it is open.
 ///
 /// Raises
 /// ------

@@ -49,6 +49,7 @@ pub(super) fn read_head(bytes: &[u8], len: u64) -> Result<(Shape, [Range<usize>;
         inner_block: count(76),
     };
     shape.check()?;
+    usize::try_from(len).map_err(|_| Fault::new("length", "what fits memory", len))?;
     let mut end = HEAD as u64;
     let mut places = [const { 0..0 }; SECTIONS];
     for (section, (place, wanted)) in places.iter_mut().zip(lengths(&shape)).enumerate() {
@@ -65,7 +66,7 @@ pub(super) fn read_head(bytes: &[u8], len: u64) -> Result<(Shape, [Range<usize>;
                 len - start.min(len)
             ))
         })?;
-        // Both fit the file, and that fits memory: it is mapped.
+        // Both lie in the file, whose length fits.
         #[allow(clippy::cast_possible_truncation, reason = "see above")]
         let range = start as usize..end as usize;
         *place = range;

@@ -110,7 +110,7 @@ impl Shape {
         )
     }
 
-    /// Numbers of the widest row, with all of its products, that the code sums of a layer have.
+    /// Output channels of all products of a layer.
     #[must_use]
     pub fn channels(&self) -> usize {
         3 * self.hidden + self.hidden + self.inner + self.hidden

@@ -88,6 +88,10 @@ impl TextEncoder {
                 tokenizer.vocabulary_size()
             )));
         }
+        // A text without a token has no vector.
+        if tokenizer.tokenize("")?.ids.is_empty() {
+            return Err(wrong("tokenizer: wanted special tokens around a text, it adds none".to_owned()));
+        }
         Ok(Self { model, tokenizer, manifest, isa, idle: Mutex::default(), truncated: AtomicU64::new(0) })
     }
 

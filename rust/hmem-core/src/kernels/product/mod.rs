@@ -35,8 +35,9 @@ pub type Sums = [[i32; CHANNELS]; ROWS];
 pub struct Factor {
     how: How,
     k: usize,
-    /// All rows, one after the other; empty where [`wide`](Self::wide) has them.
+    /// All rows, one after the other; for VNNI, with 128 added.
     bytes: Vec<i8>,
+    /// The same in 16 bits, for AVX2.
     wide: Vec<i16>,
 }
 
