@@ -54,12 +54,14 @@ class Speakers:
 
     def spoken_by(self, memory_ids: IdArray, names: Collection[str]) -> NDArray[np.float64]:
         """Say for each memory whether one of these participants said it: 1 or 0."""
-        wanted = [self._number_of[name] for name in names if name in self._number_of]
+        wanted = {self._number_of[name] for name in names if name in self._number_of}
         if not wanted:
             return np.zeros(len(memory_ids))
         rows, there = self._find(memory_ids)
+        numbers = self._seen[1][rows]
         spoken = np.zeros(len(memory_ids))
-        spoken[there] = np.isin(self._seen[1][rows], wanted)
+        for number in wanted:  # mostly one: `np.isin` takes ten times as long for so few
+            spoken[there] += numbers == number
         return spoken
 
     def _find(self, memory_ids: IdArray) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
