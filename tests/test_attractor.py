@@ -30,6 +30,35 @@ def test_energy_is_log_sum_exp(groups, beta):
     np.testing.assert_allclose(got, [log_sum_exp(group, beta) for group in groups], rtol=1e-6, atol=1e-6)
 
 
+@given(
+    groups=st.lists(
+        st.lists(st.one_of(st.floats(-50, 50, width=32), st.just(-np.inf)), min_size=1, max_size=30),
+        min_size=1,
+        max_size=8,
+    ),
+    beta=st.floats(0.01, 1000),
+)
+def test_the_mean_does_not_reward_many_scores(groups, beta):
+    offsets = np.cumsum([0, *map(len, groups)])
+    scores = np.concatenate(groups).astype(np.float32)
+    got = energy(scores, offsets, beta, mean=True)
+    assert got.dtype == np.float32
+    for group, of_group in zip(groups, got, strict=True):
+        hits = [score for score in group if score > -np.inf]
+        wanted = log_sum_exp(hits, beta) - np.log(len(hits)) / beta if hits else -np.inf
+        assert of_group == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+    # A group told twice has the same mean, and more energy.
+    twice = energy(np.repeat(scores, 2), 2 * offsets, beta, mean=True)
+    np.testing.assert_allclose(twice, got, rtol=1e-6, atol=1e-6)
+
+
+def test_a_mean_of_equal_scores_is_their_score():
+    assert energy([0.25] * 7, [0, 1, 1, 7], 3.0, mean=True).tolist() == [0.25, -np.inf, 0.25]
+    assert energy([1.0, 3.0], [0, 2], np.inf, mean=True).tolist() == [3.0]
+    with pytest.raises(TypeError):
+        energy([1.0], [0, 1], 3.0, True)
+
+
 def test_energy_limits():
     scores = np.array([3.0, 1.0, -2.0, -np.inf], np.float32)
     assert energy(scores, [0, 2, 2, 3, 4], np.inf).tolist() == [3.0, -np.inf, -2.0, -np.inf]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hmem_core::dense::{Coder, DenseSegment, Metric, NormalRows, scan};
 use hmem_core::encoder::{forward, model_file::Model, sample, shape::Architecture};
 use hmem_core::kernels::isa::{Isa, cpu_features};
-use hmem_core::kernels::{dot, limits, nibble, product, rotation, sign, tile, transformer};
+use hmem_core::kernels::{dot, hopfield, limits, nibble, product, rotation, sign, tile, transformer};
 use hmem_core::rows::Rows;
 use hmem_core::{bitmap::Bitmap, segment::Live};
 
@@ -23,6 +23,7 @@ fn main() {
         limits::checks::same_limits(isa);
         rotation::checks::same_bits(isa, (1..=300).chain([384, 768, 1000, 1024, 4096]));
         product::checks::same_sums(isa, [64, 192, 384]);
+        hopfield::checks::same_bits(isa, (0..=70).chain([384]));
         transformer::checks::same_bits(isa);
         println!(
             "{}: same bits as scalar; search {:016x}, encoder {:016x}",

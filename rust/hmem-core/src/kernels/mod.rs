@@ -1,6 +1,8 @@
 //! Pure functions on slices. The only unsafe code of the crate is here.
 
 pub mod dot;
+pub mod exp;
+pub mod hopfield;
 pub mod isa;
 mod lanes;
 pub mod limits;

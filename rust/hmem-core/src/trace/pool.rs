@@ -1,5 +1,7 @@
 //! Energies in a hurry: for limits, and for moments, where the last bits do not matter.
 
+use crate::kernels::exp::exp;
+
 /// Nearly [`energy`](crate::attractor::energy), within [`margin`], at a fraction of its time; the same bits on every platform.
 #[must_use]
 pub(super) fn quick_energy(scores: &[f64], beta: f64) -> f64 {
@@ -7,7 +9,7 @@ pub(super) fn quick_energy(scores: &[f64], beta: f64) -> f64 {
     if scores.len() < 2 || largest == f64::NEG_INFINITY || beta == f64::INFINITY {
         return largest;
     }
-    let sum: f64 = scores.iter().map(|score| quick_exp(beta * (score - largest))).sum();
+    let sum: f64 = scores.iter().map(|score| exp(beta * (score - largest))).sum();
     largest + libm::log(sum) / beta
 }
 
@@ -38,40 +40,6 @@ pub(super) fn to_twos(beta: f64) -> f32 {
 fn power_of_two_above(x: f32) -> f32 {
     f32::from_bits(((x.clamp(-126.0, 0.0) + 127.0) * 8_388_608.0) as u32)
 }
-
-/// `exp(x)` for `x` up to 0, to a relative error of 10⁻¹⁴; below −700 it stays what it is there.
-#[inline]
-fn quick_exp(x: f64) -> f64 {
-    /// Added and taken away, it leaves a number rounded to an integer, which meanwhile stands in the lowest bits.
-    const SHIFT: f64 = 6_755_399_441_055_744.0;
-    /// The upper bits of `ln 2`: its product with an integer of ten bits is exact.
-    const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
-    const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    let x = x.max(-700.0);
-    let shifted = x * std::f64::consts::LOG2_E + SHIFT;
-    let twos = shifted - SHIFT;
-    let r = (x - twos * LN_2_HIGH) - twos * LN_2_LOW;
-    // Taylor's series; |r| ≤ 0.35, so that the first term left out is below 10⁻¹⁴.
-    let term = |n: usize| INVERSE_FACTORIALS[n] + r * INVERSE_FACTORIALS[n + 1];
-    let (square, fourth) = (r * r, r * r * (r * r));
-    let low = term(0) + square * term(2);
-    let middle = term(4) + square * term(6);
-    let high = term(8) + square * term(10);
-    let series = low + fourth * (middle + fourth * high);
-    let exponent = shifted.to_bits().wrapping_sub(SHIFT.to_bits()).wrapping_add(1023);
-    series * f64::from_bits(exponent << 52)
-}
-
-/// `1 / n!`
-const INVERSE_FACTORIALS: [f64; 12] = {
-    let mut inverse = [1.0; 12];
-    let mut n = 1;
-    while n < inverse.len() {
-        inverse[n] = inverse[n - 1] / n as f64;
-        n += 1;
-    }
-    inverse
-};
 
 #[cfg(test)]
 mod tests {
@@ -105,16 +73,5 @@ mod tests {
             prop_assert!(may(reached) && may(reached - f64::from(below)));
             prop_assert!(!may(reached + (0.08 + 1e-6) / beta + 1e-6));
         }
-
-        #[test]
-        fn a_quick_exponential_is_close(x in -699f64..=0.0) {
-            prop_assert!((quick_exp(x) / x.exp() - 1.0).abs() < 2e-14);
-        }
-    }
-
-    #[test]
-    fn ends_of_the_exponential() {
-        assert_eq!(quick_exp(0.0), 1.0);
-        assert!((0.0..1e-300).contains(&quick_exp(-1e9)) && quick_exp(f64::NEG_INFINITY) < 1e-300);
     }
 }
