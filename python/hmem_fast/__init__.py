@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from hmem_fast.core import DenseIndex, SparseIndex, TextIndex, TraceIndex, __version__, energy, settle
 from hmem_fast.lazy import lazy_names
-from hmem_fast.types import Candidates, Neighbours, Settled
+from hmem_fast.types import Candidates, Completion, Neighbours, Settled
 
 if TYPE_CHECKING:
     from hmem_fast.diagnosis import doctor
-    from hmem_fast.memory import Hit, KeyRecipe, Memory, Recall, Record
+    from hmem_fast.memory import Completed, Hit, KeyRecipe, Memory, Recall, Record
 
 __all__ = [
     "Candidates",
+    "Completed",
+    "Completion",
     "DenseIndex",
     "Hit",
     "KeyRecipe",
@@ -35,7 +37,7 @@ __all__ = [
     "settle",
 ]
 
-_MEMORY = dict.fromkeys(("Hit", "KeyRecipe", "Memory", "Recall", "Record"), "hmem_fast.memory")
+_MEMORY = dict.fromkeys(("Completed", "Hit", "KeyRecipe", "Memory", "Recall", "Record"), "hmem_fast.memory")
 __getattr__, __dir__ = lazy_names(
     __name__,
     {"doctor": "hmem_fast.diagnosis", **_MEMORY},

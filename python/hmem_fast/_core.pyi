@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmem_fast.types import Candidates, FloatArray, IdArray, Neighbours, ScoreArray, Settled
+from hmem_fast.types import Candidates, Completion, FloatArray, IdArray, Neighbours, ScoreArray, Settled
 
 __all__ = [
     "DenseIndex",
@@ -46,6 +46,15 @@ class DenseIndex:
     def search(
         self, queries: ArrayLike, k: int, *, allowed: ArrayLike | None = None, exact: bool = True, threads: int = 1
     ) -> Neighbours: ...
+    def complete(
+        self,
+        queries: ArrayLike,
+        k: int = 20,
+        *,
+        beta: float = 64.0,
+        steps: int = 3,
+        allowed: ArrayLike | None = None,
+    ) -> Completion: ...
     def vectors(self, ids: ArrayLike) -> FloatArray: ...
     @property
     def dim(self) -> int: ...
@@ -179,6 +188,15 @@ class TraceIndex:
         n: int = 200,
         beta: float | None = None,
     ) -> Candidates: ...
+    def complete(
+        self,
+        queries: ArrayLike,
+        k: int = 20,
+        *,
+        beta: float = 64.0,
+        steps: int = 3,
+        allowed: ArrayLike | None = None,
+    ) -> Completion: ...
     def key_scores(self, vector: ArrayLike, memory_ids: ArrayLike) -> tuple[IdArray, IdArray, ScoreArray]: ...
     def vectors(self, memory_ids: ArrayLike) -> tuple[IdArray, IdArray, FloatArray]: ...
     def copy(self) -> TraceIndex: ...

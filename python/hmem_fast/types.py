@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Candidates",
+    "Completion",
     "Encoder",
     "FloatArray",
     "IdArray",
@@ -89,6 +91,37 @@ class Settled(NamedTuple):
     vector: FloatArray
     energy: float
     steps: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Completion:
+    """The answer of `complete`: where cues come to rest among the nearest of what is stored.
+
+    Two of them are equal if they are the same one: arrays have no single truth value to compare by.
+
+    Attributes
+    ----------
+    vectors : (m, d) float32
+        The settled states, of unit length.
+    ids : (m, min(k, n)) int64
+        What each cue settled among, nearest to the cue first; -1 where a filter left fewer.
+    scores : (m, min(k, n)) float32
+        Cosine of each with the cue; -inf where the id is -1.
+    settled_scores : (m, min(k, n)) float32
+        Cosine of each with the settled state; -inf where the id is -1.
+    energy : (m,) float64
+        Pooled similarity of each state to what it settled among, ``(1/beta) log sum exp(beta s)``; -inf where that is
+        nothing.
+    steps : (m,) int64
+        Updates that were made.
+    """
+
+    vectors: FloatArray
+    ids: IdArray
+    scores: FloatArray
+    settled_scores: FloatArray
+    energy: ScoreArray
+    steps: IdArray
 
 
 class TokenVectors(NamedTuple):

@@ -16,7 +16,17 @@ from hmem_fast.memory.pipeline import (
 )
 from hmem_fast.memory.purge import Purged
 from hmem_fast.memory.reader import RANKING_VERSION
-from hmem_fast.memory.result import Explanation, ForgetPlan, Hit, HitExplanation, KeyMatch, Recall, Record, StoreInfo
+from hmem_fast.memory.result import (
+    Completed,
+    Explanation,
+    ForgetPlan,
+    Hit,
+    HitExplanation,
+    KeyMatch,
+    Recall,
+    Record,
+    StoreInfo,
+)
 from hmem_fast.memory.transfer_export import Exported
 from hmem_fast.memory.transfer_import import Imported, import_memory
 from hmem_fast.memory.turn import ITEM_FIELDS
@@ -28,6 +38,7 @@ __all__ = [
     "ITEM_FIELDS",
     "PIPELINES",
     "RANKING_VERSION",
+    "Completed",
     "DefaultPipeline",
     "Explanation",
     "Exported",

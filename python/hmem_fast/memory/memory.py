@@ -22,7 +22,7 @@ from hmem_fast.memory.pipeline import Pipeline
 from hmem_fast.memory.purge import PURGE_PENDING, finish_purge
 from hmem_fast.memory.reader import Reader
 from hmem_fast.memory.records import read_records
-from hmem_fast.memory.result import ForgetPlan, Recall, Record
+from hmem_fast.memory.result import Completed, ForgetPlan, Recall, Record
 from hmem_fast.memory.transfer_import import check_imported
 from hmem_fast.memory.turn import NewTurn, check_id, check_ids
 from hmem_fast.memory.upkeep import Upkeep
@@ -320,6 +320,51 @@ class Memory(Upkeep):
         """
         self._follow()
         return self._reader.recall(query, k, where=where, explain=explain, pipeline=pipeline)
+
+    def complete(self, cue: str | FloatArray, k: int = 20, *, beta: float = 64.0, steps: int = 3) -> Completed:
+        """Complete a noisy or partial cue: let it settle among the closest keys of the `k` nearest memories.
+
+        This is the recall of a modern Hopfield network, in two stages. It gives the pattern that the cue resembles; for
+        a ranking of memories use `recall`, which is better at it. Never changes anything.
+
+        Parameters
+        ----------
+        cue : str or (dim,) float array
+            A noisy copy of what is stored, as a text or as a ready vector.
+        k : int
+            Memories to settle among, 1 or more; also the most hits that are given.
+        beta : float
+            Inverse temperature, above 0. Large: it comes to rest on one key; small: on a mean of several.
+        steps : int
+            Updates at most, 0 or more.
+
+        Returns
+        -------
+        Completed
+            The settled vector, its energy, the updates made, and the memories nearest to where it rests.
+
+        Raises
+        ------
+        NoEncoderError, ModelNotFoundError, MissingDependencyError
+            If a text must be encoded and the encoder is not at hand.
+        InvalidValueError, DTypeError, ShapeError
+            If an argument is not what it should be.
+
+        References
+        ----------
+        H. Ramsauer et al., "Hopfield Networks is All You Need", 2020 (arXiv:2008.02217), equation 3.
+
+        Examples
+        --------
+        >>> with Memory.open(":memory:", encoder=None, dim=2) as memory:
+        ...     _ = memory.store("east", vector=np.array([1.0, 0.0]))
+        ...     _ = memory.store("north", vector=np.array([0.0, 1.0]))
+        ...     done = memory.complete(np.array([0.8, 0.3]))
+        ...     done.vector.round(3).tolist(), done.hits[0].text
+        ([1.0, 0.0], 'east')
+        """
+        self._follow()
+        return self._reader.complete(cue, k, beta=beta, steps=steps)
 
     def get(self, id: int) -> Record:  # noqa: A002 - the word that the results use
         """Read one memory.

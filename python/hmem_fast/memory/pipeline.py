@@ -14,7 +14,6 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hmem_fast.core import settle
 from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.memory.live_index import LiveIndex
 from hmem_fast.types import FloatArray, IdArray
@@ -240,22 +239,18 @@ class HopfieldPipeline:
         """Rank the nearest by their similarity to the settled query; all others stand below, in their old order."""
         traces = question.index.traces
         vector = question.to_vector()
-        n = max(self.n_nearest, question.k)
-        found = traces.candidates(vector, None, allowed=question.allowed, n=n, beta=math.inf)
-        nearest = Ranking(found.ids, found.energy, vector=vector, encoded=question.text).best_first()
-        first = nearest.ids[: self.n_nearest]
-        if not len(first):
-            return nearest
-        _, key_ids, vectors = traces.vectors(first)
-        row_of = {int(key_id): row for row, key_id in enumerate(key_ids)}
-        best_key = dict(zip(found.ids.tolist(), found.best_key.tolist(), strict=True))
-        patterns = vectors[[row_of[best_key[memory_id]] for memory_id in first.tolist()]]
-        settled = settle(vector, patterns, beta=self.beta, steps=self.steps)
-        # Cosines lie within [-1, 1]: two less puts every other memory below those that took part.
-        is_first = np.isin(nearest.ids, first)
-        scores = nearest.scores - 2.0
-        scores[is_first] = patterns @ settled.vector
-        return replace(nearest, scores=scores, parts={"settled": scores})
+        settled = traces.complete(
+            vector[None], self.n_nearest, beta=self.beta, steps=self.steps, allowed=question.allowed
+        )
+        ids = settled.ids[0][settled.ids[0] >= 0]
+        scores = settled.settled_scores[0][: len(ids)].astype(np.float64)
+        if question.k > self.n_nearest:
+            found = traces.candidates(vector, None, allowed=question.allowed, n=question.k, beta=math.inf)
+            others = ~np.isin(found.ids, ids)
+            ids = np.concatenate([ids, found.ids[others]])
+            # Cosines lie within [-1, 1]: two less puts every other memory below those that took part.
+            scores = np.concatenate([scores, found.energy[others] - 2.0])
+        return Ranking(ids, scores, parts={"settled": scores}, vector=vector, encoded=question.text)
 
 
 def _check_beta(beta: float) -> None:

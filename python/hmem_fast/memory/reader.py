@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +14,9 @@ from hmem_fast.memory import turn_table
 from hmem_fast.memory.encoder_slot import EncoderSlot
 from hmem_fast.memory.explain import explain as explain_hits
 from hmem_fast.memory.live_index import LiveIndex
-from hmem_fast.memory.pipeline import Pipeline, Question, Scores, find_pipeline
+from hmem_fast.memory.pipeline import NearestPipeline, Pipeline, Question, Scores, find_pipeline
 from hmem_fast.memory.records import to_hit
-from hmem_fast.memory.result import Hit, Recall
+from hmem_fast.memory.result import Completed, Hit, Recall
 from hmem_fast.memory.turn import check_vector
 from hmem_fast.memory.where import Sql, Where, select, to_sql
 from hmem_fast.store import TraceStore
@@ -77,18 +78,29 @@ class Reader:
             )
         return Recall(hits, ranking_version=RANKING_VERSION, explanation=explanation)
 
-    def _question(self, query: str | FloatArray, k: int, sql: Sql | None, timer: _Timer) -> Question:
+    def complete(self, cue: str | FloatArray, k: int, *, beta: float, steps: int) -> Completed:
+        """Do what `Memory.complete` says."""
+        question = self._question(cue, k, None, _Timer(), argument="cue")
+        settled = self._index.traces.complete(question.to_vector()[None], question.k, beta=beta, steps=steps)
+        vector = settled.vectors[0]
+        energy = float(settled.energy[0])
+        hits = self.recall(vector, k, where=None, explain=False, pipeline=NearestPipeline())
+        return Completed(vector, energy if math.isfinite(energy) else None, int(settled.steps[0]), hits)
+
+    def _question(
+        self, query: str | FloatArray, k: int, sql: Sql | None, timer: _Timer, argument: str = "query"
+    ) -> Question:
         if isinstance(k, bool) or not isinstance(k, int | np.integer):
             raise DTypeError(f"k: wanted a whole number, got {type(k).__name__}")
         if k < 1:
             raise InvalidValueError(f"k: wanted 1 or more, got {k}")
         text = vector = None
         if isinstance(query, str):
-            text = check_text("query", query)
+            text = check_text(argument, query)
             if not text.strip():
-                raise InvalidValueError("query: wanted some text, got only white space")
+                raise InvalidValueError(f"{argument}: wanted some text, got only white space")
         else:
-            vector = check_vector("query", query, self._slot.dim)
+            vector = check_vector(argument, query, self._slot.dim)
 
         def encode(text: str) -> FloatArray:
             with timer.apart("encode"):

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, overload
 
-__all__ = ["Explanation", "ForgetPlan", "Hit", "HitExplanation", "KeyMatch", "Recall", "Record", "StoreInfo"]
+from hmem_fast.types import FloatArray
+
+__all__ = [
+    "Completed",
+    "Explanation",
+    "ForgetPlan",
+    "Hit",
+    "HitExplanation",
+    "KeyMatch",
+    "Recall",
+    "Record",
+    "StoreInfo",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +153,23 @@ class Recall(Sequence[Hit]):
     def __repr__(self) -> str:
         lines = "".join(f"\n  {hit.score:.3f}  {hit.text!r}" for hit in self._hits)
         return f"Recall({len(self._hits)} hits{':' if lines else ''}{lines})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Completed:
+    """A cue that has settled among a memory's keys, as `Memory.complete` gives it.
+
+    Two of them are equal if they are the same one: arrays have no single truth value to compare by.
+    """
+
+    vector: FloatArray
+    """(dim,) float32, unit length: the pattern it came to rest on."""
+    energy: float | None
+    """Its pooled similarity to what it settled among, ``(1/beta) log sum exp(beta s)``; None where that is nothing."""
+    steps: int
+    """Updates that were made."""
+    hits: Recall
+    """The memories nearest to where it rests; their scores are the cosines of their closest keys with `vector`."""
 
 
 @dataclass(frozen=True, slots=True)

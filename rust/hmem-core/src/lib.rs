@@ -7,6 +7,7 @@
 pub mod attractor;
 pub mod bitmap;
 pub mod checksum;
+pub mod completion;
 pub mod dense;
 pub mod encoder;
 pub mod error;

@@ -1,6 +1,7 @@
 //! Results: vectors of the core to arrays and to the small classes of `hmem_fast.types`.
 
 use hmem_core::attractor::Settled;
+use hmem_core::completion::Completed;
 use hmem_core::trace::Candidates;
 use numpy::ndarray::Array2;
 use numpy::{Element, PyArray1, PyArray2};
@@ -55,6 +56,23 @@ pub fn settled(py: Python<'_>, settled: Settled) -> PyResult<Bound<'_, PyAny>> {
     static CLASS: Class = Class::new();
     let class = CLASS.import(py, "hmem_fast.types", "Settled")?;
     named(py, class, (PyArray1::from_vec(py, settled.vector), settled.energy, settled.steps))
+}
+
+/// `hmem_fast.types.Completion` of cues that are `d` wide.
+pub fn completion(py: Python<'_>, completed: Completed, d: usize) -> PyResult<Bound<'_, PyAny>> {
+    static CLASS: Class = Class::new();
+    let class = CLASS.import(py, "hmem_fast.types", "Completion")?;
+    let Completed { vectors, ids, scores, settled_scores, energies, steps, columns } = completed;
+    let m = energies.len();
+    let steps = steps.into_iter().map(|steps| i64::try_from(steps).unwrap_or(i64::MAX));
+    class.call1((
+        matrix(py, vectors, m, d)?,
+        matrix(py, ids, m, columns)?,
+        matrix(py, scores, m, columns)?,
+        matrix(py, settled_scores, m, columns)?,
+        PyArray1::from_vec(py, energies),
+        PyArray1::from_iter(py, steps),
+    ))
 }
 
 /// `hmem_fast.types.Candidates`.

@@ -15,6 +15,7 @@ use crate::convert::{self, Axis};
 use crate::error::IntoPyErr;
 use crate::guard::Guard;
 use crate::isa;
+use crate::settling;
 
 /// Similarity search over float32 rows, exact unless asked otherwise.
 ///
@@ -202,6 +203,69 @@ impl DenseIndex {
         let wish = Wish { k, exact, threads };
         let found = self.guard.run(py, || self.core.search(queries, allowed.as_ref(), wish))?;
         answer::neighbours(py, found.ids, found.scores, queries.len(), found.columns)
+    }
+
+    /// Let each cue settle among the `k` rows most similar to it: two stages in one call.
+    ///
+    /// The first stage is an exact search, the second `settle` among what it finds. It completes a pattern: what a cue resembles, it
+    /// comes to rest on. As a ranking it says nothing that `search` does not say. The index must be one of cosines.
+    ///
+    /// Parameters
+    /// ----------
+    /// queries : (m, dim) float32
+    ///     The cues; their length does not matter.
+    /// k : int
+    ///     Patterns a cue, 1 or more. Above the number of rows ``n`` it gives ``n`` columns.
+    /// beta : float
+    ///     Inverse temperature of settling, above 0. Large: the cue comes to rest on one pattern; small: on a mean of several.
+    /// steps : int
+    ///     Updates at most; see `settle`.
+    /// allowed : array of int64 ids, or boolean mask over `ids`, optional
+    ///     Rows that may be settled among; ids that are not there allow nothing.
+    ///
+    /// Returns
+    /// -------
+    /// Completion
+    ///     Where each cue comes to rest, with the rows that it settled among. Where there are none, it stays where it was, at
+    ///     unit length, with an energy of ``-inf``.
+    ///
+    /// Raises
+    /// ------
+    /// ShapeError
+    ///     If a width differs, or a mask has not one entry a row.
+    /// InvalidValueError
+    ///     If `k` is below 1, `steps` below 0 or `beta` not above 0; if a cue holds NaN, an infinity or only zeros; or if
+    ///     the metric is not ``"cosine"``.
+    ///
+    /// References
+    /// ----------
+    /// H. Ramsauer et al., "Hopfield Networks is All You Need", 2020 (arXiv:2008.02217), equation 3.
+    ///
+    /// Examples
+    /// --------
+    /// >>> index = DenseIndex(3)
+    /// >>> ids = index.add(np.eye(3, dtype=np.float32))
+    /// >>> done = index.complete([[0.1, 0.9, 0.3]], k=2)
+    /// >>> done.vectors.round(3), done.ids, done.steps
+    /// (array([[0., 1., 0.]], dtype=float32), array([[1, 2]]), array([3]))
+    #[pyo3(signature = (queries, k = None, *, beta = None, steps = None, allowed = None))]
+    #[pyo3(text_signature = "($self, queries, k=20, *, beta=64.0, steps=3, allowed=None)")]
+    fn complete<'py>(
+        &self,
+        py: Python<'py>,
+        queries: &Bound<'py, PyAny>,
+        k: Option<&Bound<'py, PyAny>>,
+        beta: Option<&Bound<'py, PyAny>>,
+        steps: Option<&Bound<'py, PyAny>>,
+        allowed: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let queries = convert::floats(queries, "queries", &[Axis::Any("m"), Axis::Exactly(self.core.dim())])?;
+        let (k, by) = settling::arguments(k, beta, steps)?;
+        let allowed = convert::allowed(allowed)?;
+        let queries = queries.rows()?;
+        let allowed = allowed.as_ref().map(convert::Allowed::filter).transpose()?;
+        let completed = self.guard.run(py, || self.core.complete(queries, allowed.as_ref(), k, by))?;
+        answer::completion(py, completed, self.core.dim())
     }
 
     /// Give the rows with these ids: scaled to unit length under cosine, as they were added under dot.

@@ -15,6 +15,7 @@ mod error;
 mod guard;
 mod isa;
 mod pace;
+mod settling;
 mod snapshot;
 mod sparse_index;
 mod text;

@@ -12,6 +12,7 @@ use crate::convert_text::{self, number};
 use crate::error::IntoPyErr;
 use crate::guard::Guard;
 use crate::isa;
+use crate::settling;
 
 /// For each memory where its keys begin, the keys' ids, and something of each key.
 type OfKeys<'py, A> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, A>);
@@ -218,6 +219,69 @@ impl TraceIndex {
         let found =
             self.guard.run(py, || self.index.candidates(cue.as_ref(), &terms, allowed.as_ref(), n, beta))?;
         answer::candidates(py, found)
+    }
+
+    /// Let each cue settle among the `k` memories most similar to it: two stages in one call.
+    ///
+    /// The patterns are the closest key of each of the `k` memories whose closest keys are closest to the cue (exactly those; of
+    /// equal ones, smaller ids come first). Among these the cue settles as in `settle`. It completes a pattern; as a ranking of
+    /// memories it loses to the first stage.
+    ///
+    /// Parameters
+    /// ----------
+    /// queries : (m, dim) float32
+    ///     The cues; their length does not matter.
+    /// k : int
+    ///     Patterns a cue, 1 or more. Above the number of memories ``n`` it gives ``n`` columns.
+    /// beta : float
+    ///     Inverse temperature of settling, above 0. Large: the cue comes to rest on one pattern; small: on a mean of several.
+    /// steps : int
+    ///     Updates at most; see `settle`.
+    /// allowed : array of int64 ids, or boolean mask over `ids`, optional
+    ///     Memories that may be settled among; ids that are not there allow nothing.
+    ///
+    /// Returns
+    /// -------
+    /// Completion
+    ///     Where each cue comes to rest, with the memories that it settled among. Where there are none, it stays where it was, at
+    ///     unit length, with an energy of ``-inf``.
+    ///
+    /// Raises
+    /// ------
+    /// ShapeError
+    ///     If a width differs, or a mask has not one entry a memory.
+    /// InvalidValueError
+    ///     If `k` is below 1, `steps` below 0 or `beta` not above 0; if a cue holds NaN, an infinity or only zeros.
+    ///
+    /// References
+    /// ----------
+    /// H. Ramsauer et al., "Hopfield Networks is All You Need", 2020 (arXiv:2008.02217), equation 3.
+    ///
+    /// Examples
+    /// --------
+    /// >>> index = TraceIndex(2)
+    /// >>> index.put([7, 9], [0, 2, 3], [70, 71, 90], [[1, 0.1], [-1, 0], [0, 1]] * np.ones(1, np.float32), ["", ""])
+    /// >>> done = index.complete([[0.2, 0.9]])
+    /// >>> done.vectors.round(3), done.ids, done.settled_scores.round(2)
+    /// (array([[0., 1.]], dtype=float32), array([[9, 7]]), array([[1. , 0.1]], dtype=float32))
+    #[pyo3(signature = (queries, k = None, *, beta = None, steps = None, allowed = None))]
+    #[pyo3(text_signature = "($self, queries, k=20, *, beta=64.0, steps=3, allowed=None)")]
+    fn complete<'py>(
+        &self,
+        py: Python<'py>,
+        queries: &Bound<'py, PyAny>,
+        k: Option<&Bound<'py, PyAny>>,
+        beta: Option<&Bound<'py, PyAny>>,
+        steps: Option<&Bound<'py, PyAny>>,
+        allowed: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let queries = floats(queries, "queries", &[Axis::Any("m"), Axis::Exactly(self.index.dim())])?;
+        let (k, by) = settling::arguments(k, beta, steps)?;
+        let allowed = convert::allowed(allowed)?;
+        let queries = queries.rows()?;
+        let allowed = allowed.as_ref().map(convert::Allowed::filter).transpose()?;
+        let completed = self.guard.run(py, || self.index.complete(queries, allowed.as_ref(), k, by))?;
+        answer::completion(py, completed, self.index.dim())
     }
 
     /// Give the cosine of each key of these memories.

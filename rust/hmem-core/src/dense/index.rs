@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::codes::Coder;
 use super::normal::{Metric, NormalRows};
-use super::scan::{self, Wish};
+use super::scan::{self, Hit, Wish};
 use super::segment::DenseSegment;
 use crate::bitmap::Bitmap;
+use crate::completion::{Completed, Found, Settling};
 use crate::error::{AddError, IdError, InputError};
 use crate::kernels::isa::Isa;
 use crate::rows::Rows;
@@ -93,6 +94,26 @@ impl DenseIndex {
         queries.check_dim("queries", self.dim())?;
         let queries = NormalRows::new("queries", queries, self.metric)?;
         let view = self.view();
+        let columns = wish.k.min(view.len());
+        let answers = self.hits(&view, &queries, allowed, Wish { k: columns, ..wish })?;
+        let mut ids = vec![-1; answers.len() * columns];
+        let mut scores = vec![f32::NEG_INFINITY; ids.len()];
+        for (q, hits) in answers.iter().enumerate() {
+            for (c, hit) in hits.iter().enumerate() {
+                ids[q * columns + c] = view.parts()[hit.part].ids()[hit.row];
+                scores[q * columns + c] = delivered(hit.score);
+            }
+        }
+        Ok(Neighbours { ids, scores, columns })
+    }
+
+    fn hits(
+        &self,
+        view: &View<DenseSegment>,
+        queries: &NormalRows,
+        allowed: Option<&Allowed<'_>>,
+        wish: Wish,
+    ) -> Result<Vec<Vec<Hit>>, InputError> {
         let allowed: Option<Vec<Bitmap>> = allowed.map(|allowed| view.filter(allowed)).transpose()?;
         let parts: Vec<Live<'_, DenseSegment>> = view
             .parts()
@@ -103,18 +124,39 @@ impl DenseIndex {
                 rows: allowed.as_ref().map_or(part.live(), |allowed| &allowed[p]),
             })
             .collect();
-        let columns = wish.k.min(view.len());
-        let wish = Wish { k: columns, ..wish };
-        let answers = scan::search(self.coder.isa(), self.metric, &parts, &queries, wish);
-        let mut ids = vec![-1; answers.len() * columns];
-        let mut scores = vec![f32::NEG_INFINITY; ids.len()];
-        for (q, hits) in answers.iter().enumerate() {
-            for (c, hit) in hits.iter().enumerate() {
-                ids[q * columns + c] = view.parts()[hit.part].ids()[hit.row];
-                scores[q * columns + c] = delivered(hit.score);
-            }
+        Ok(scan::search(self.coder.isa(), self.metric, &parts, queries, wish))
+    }
+
+    /// Lets each cue settle among the `k` rows closest to it; see [`completion`](crate::completion).
+    ///
+    /// # Errors
+    /// [`InputError`]; also where the index is not one of cosines.
+    pub fn complete(
+        &self,
+        queries: Rows<'_, f32>,
+        allowed: Option<&Allowed<'_>>,
+        k: usize,
+        by: Settling,
+    ) -> Result<Completed, InputError> {
+        if self.metric != Metric::Cosine {
+            let got = format!("{:?}", self.metric.name());
+            return Err(InputError::Range { argument: "metric", wanted: "\"cosine\" to settle by", got });
         }
-        Ok(Neighbours { ids, scores, columns })
+        queries.check_dim("queries", self.dim())?;
+        let cues = NormalRows::new("queries", queries, self.metric)?;
+        let view = self.view();
+        let columns = k.min(view.len());
+        let answers = self.hits(&view, &cues, allowed, Wish { k: columns, exact: true, threads: 1 })?;
+        let mut completed = Completed::with_capacity(cues.len(), columns, self.dim());
+        for (cue, hits) in answers.iter().enumerate() {
+            let found = |hit: &Hit| {
+                let part = &view.parts()[hit.part];
+                Found { rows: part.segment().rows(), row: hit.row, id: part.ids()[hit.row], score: hit.score }
+            };
+            let found: Vec<_> = hits.iter().map(found).collect();
+            completed.push(self.coder.isa(), &cues, cue, &found, by);
+        }
+        Ok(completed)
     }
 
     /// The rows with these ids, one after the other: of unit length under cosine, as they came under dot.

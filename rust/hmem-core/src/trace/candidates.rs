@@ -14,8 +14,9 @@ use super::moments::Moments;
 use super::segment::TraceSegment;
 use crate::attractor::energy;
 use crate::bitmap::Bitmap;
-use crate::dense::Metric;
+use crate::completion::Found;
 use crate::dense::query::Query;
+use crate::dense::{Metric, NormalRows};
 use crate::kernels::isa::Isa;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::select::TopK;
@@ -74,11 +75,14 @@ fn best<T>(memories: &mut Vec<T>, n: usize, scored: impl Fn(&T) -> &Scored) {
 struct Pooled {
     energy: f64,
     best_key: i64,
+    /// Where that key stands in its segment.
+    best_at: usize,
     best_score: f64,
 }
 
 impl Pooled {
-    const NONE: Self = Self { energy: f64::NEG_INFINITY, best_key: -1, best_score: f64::NEG_INFINITY };
+    const NONE: Self =
+        Self { energy: f64::NEG_INFINITY, best_key: -1, best_at: 0, best_score: f64::NEG_INFINITY };
 }
 
 /// Cosines of keys with one cue.
@@ -89,7 +93,12 @@ pub(super) struct Cosines<'a> {
 
 impl<'a> Cosines<'a> {
     pub(super) fn new(isa: Isa, cue: &'a Cue) -> Self {
-        Self { isa, query: Query::new(Metric::Cosine, cue.normal(), 0) }
+        Self::of(isa, cue.normal(), 0)
+    }
+
+    /// With row `row` of `cues`.
+    pub(super) fn of(isa: Isa, cues: &'a NormalRows, row: usize) -> Self {
+        Self { isa, query: Query::new(Metric::Cosine, cues, row) }
     }
 
     /// The cosine of one key, in float64.
@@ -104,7 +113,7 @@ impl<'a> Cosines<'a> {
         let mut pooled = Pooled { energy: energy(scores.iter().copied(), beta), ..Pooled::NONE };
         for (key, &score) in keys.zip(&*scores) {
             if score > pooled.best_score {
-                (pooled.best_key, pooled.best_score) = (segment.key_ids()[key], score);
+                (pooled.best_key, pooled.best_at, pooled.best_score) = (segment.key_ids()[key], key, score);
             }
         }
         pooled
@@ -123,11 +132,7 @@ pub(super) struct Question<'a> {
 impl Question<'_> {
     /// The `n` best by energy and the `n` best by BM25 among `allowed`, or among all.
     pub(super) fn candidates(&self, allowed: Option<&[Bitmap]>, n: usize) -> Candidates {
-        let parts = self.view.parts();
-        let rows: Vec<&Bitmap> = match allowed {
-            Some(allowed) => allowed.iter().collect(),
-            None => parts.iter().map(Part::live).collect(),
-        };
+        let rows = self.rows(allowed);
         let worded = self.worded();
         let bm25 = worded.iter().map(|memory| memory.score);
         let mut answer = Candidates {
@@ -160,6 +165,24 @@ impl Question<'_> {
             answer.best_score.push(pooled.best_score);
         }
         answer
+    }
+
+    /// The `n` best by energy among `allowed`, or among all, best first: each with the closest of its keys.
+    pub(super) fn best_keys(&self, allowed: Option<&[Bitmap]>, n: usize) -> Vec<Found<'_>> {
+        let mut best = self.best_by_energy(&self.rows(allowed), n);
+        best.sort_unstable_by(|(a, _), (b, _)| a.order(b));
+        let found = |(memory, pooled): &(Scored, Pooled)| {
+            let rows = self.view.parts()[memory.part].segment().keys().rows();
+            Found { rows, row: pooled.best_at, id: memory.id, score: pooled.best_score }
+        };
+        best.iter().map(found).collect()
+    }
+
+    fn rows<'b>(&'b self, allowed: Option<&'b [Bitmap]>) -> Vec<&'b Bitmap> {
+        match allowed {
+            Some(allowed) => allowed.iter().collect(),
+            None => self.view.parts().iter().map(Part::live).collect(),
+        }
     }
 
     /// All memories that share a word with the question, and their BM25, by ascending id.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::candidates::{Candidates, Cosines, Question};
 use super::segment::{Memories, TraceSegment};
 use crate::attractor::{check_beta, group_bounds};
+use crate::completion::{Completed, Settling};
 use crate::dense::index::check_dim;
 use crate::dense::{Coder, DenseSegment, Metric, NormalRows};
 use crate::error::{AddError, IdError, InputError};
@@ -156,6 +157,34 @@ impl TraceIndex {
         let cosines = cue.map(|cue| Cosines::new(self.coder.isa(), cue));
         let question = Question { view: &view, cosines, beta, bm25: self.bm25, terms };
         Ok(question.candidates(allowed.as_deref(), n))
+    }
+
+    /// Lets each cue settle among the closest keys of the `k` memories whose closest keys are closest to it; see
+    /// [`completion`](crate::completion).
+    ///
+    /// # Errors
+    /// [`InputError`].
+    pub fn complete(
+        &self,
+        queries: Rows<'_, f32>,
+        allowed: Option<&Allowed<'_>>,
+        k: usize,
+        by: Settling,
+    ) -> Result<Completed, InputError> {
+        queries.check_dim("queries", self.dim())?;
+        let cues = NormalRows::new("queries", queries, Metric::Cosine)?;
+        let view = self.view();
+        let allowed = allowed.map(|allowed| view.filter(allowed)).transpose()?;
+        let columns = k.min(view.len());
+        let mut completed = Completed::with_capacity(cues.len(), columns, self.dim());
+        for cue in 0..cues.len() {
+            let cosines = Some(Cosines::of(self.coder.isa(), &cues, cue));
+            let question =
+                Question { view: &view, cosines, beta: f64::INFINITY, bm25: self.bm25, terms: &[] };
+            let found = question.best_keys(allowed.as_deref(), columns);
+            completed.push(self.coder.isa(), &cues, cue, &found, by);
+        }
+        Ok(completed)
     }
 
     /// The cosine of each key of these memories.
