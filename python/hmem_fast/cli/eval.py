@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from hmem_fast.cli import eval_locomo
+from hmem_fast.cli import eval_completion, eval_locomo, eval_paraphrase
 
 __all__ = ["configure", "run"]
 
-_TASKS = {"locomo": (eval_locomo, "turns of long conversations, found by questions about them")}
+_TASKS = {
+    "completion": (eval_completion, "stored patterns, completed from noisy copies of them"),
+    "locomo": (eval_locomo, "turns of long conversations, found by questions about them"),
+    "paraphrase": (eval_paraphrase, "memories under several cues, asked in words that nobody stored"),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from hmem_fast.evaluate.cached import CachedEncoder
+from hmem_fast.evaluate.clinc_file import Clinc, load_clinc
+from hmem_fast.evaluate.completion import run_completion
 from hmem_fast.evaluate.locomo import METHODS, Method, Scored, run_locomo
 from hmem_fast.evaluate.locomo_file import Conversation, Question, Turn, load_locomo
+from hmem_fast.evaluate.paraphrase import run_paraphrase
 from hmem_fast.evaluate.result import DataFile, make_result, write_result
 
 __all__ = [
     "METHODS",
     "CachedEncoder",
+    "Clinc",
     "Conversation",
     "DataFile",
     "Method",
     "Question",
     "Scored",
     "Turn",
+    "load_clinc",
     "load_locomo",
     "make_result",
+    "run_completion",
     "run_locomo",
+    "run_paraphrase",
     "write_result",
 ]

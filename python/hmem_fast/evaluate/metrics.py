@@ -10,11 +10,13 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hmem_fast.errors import InvalidValueError
 
 __all__ = [
     "Ranks",
+    "confidence_interval",
     "distinct",
     "hit_at",
     "mean",
@@ -99,6 +101,29 @@ def mean(values: Sequence[float]) -> float:
     if not values:
         raise InvalidValueError("values: wanted at least one, got none")
     return float(np.mean(values, dtype=np.float64))
+
+
+def confidence_interval(values: ArrayLike, *, seed: int, rounds: int = 2000) -> list[float]:
+    """Interval of 95 % around the mean, by the bootstrap: percentiles of the means of samples drawn with replacement.
+
+    Give differences of pairs for a paired interval.
+
+    References
+    ----------
+    B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+
+    Examples
+    --------
+    >>> confidence_interval([0.5] * 10, seed=0)
+    [0.5, 0.5]
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if not array.size:
+        raise InvalidValueError("values: wanted at least one, got none")
+    rng = np.random.default_rng(seed)
+    means = [array[rng.integers(len(array), size=len(array))].mean() for _ in range(rounds)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return [float(low), float(high)]
 
 
 def percentiles(values: Sequence[float]) -> Mapping[str, float]:
