@@ -35,6 +35,7 @@ WHY = HitExplanation(1, 0.5, {"energy": 0.5}, (MATCH,), {"text": 1.0})
 #: For each public class, how to make one.
 EXAMPLES = {
     core.DenseIndex: lambda: core.DenseIndex(8),
+    core.Graph: lambda: core.Graph(),
     core.SnapshotFolder: lambda: core.SnapshotFolder("snapshots", bytes(32)),
     core.SparseIndex: lambda: core.SparseIndex(),
     core.TextIndex: lambda: core.TextIndex(),
@@ -66,6 +67,7 @@ EXAMPLES = {
     types.Completion: lambda: core.DenseIndex(8).complete(ROWS),
     memory.Completed: lambda: memory.Completed(ROWS[0], 0.5, 3, Recall([HIT], ranking_version=1)),
     types.Settled: lambda: types.Settled(ROWS[0], 0.5, 3),
+    types.Spread: lambda: types.Spread(np.array([1]), np.array([0.5])),
     types.TokenCodes: lambda: types.TokenCodes(
         np.zeros((2, 8), np.int8), np.ones(2, np.float32), np.array([0, 2]), np.arange(2)
     ),

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hmem_fast.core import DenseIndex, SparseIndex, TextIndex, TraceIndex, __version__, energy, settle
+from hmem_fast.core import DenseIndex, Graph, SparseIndex, TextIndex, TraceIndex, __version__, energy, settle
 from hmem_fast.lazy import lazy_names
-from hmem_fast.types import Candidates, Completion, Neighbours, Settled
+from hmem_fast.types import Candidates, Completion, Neighbours, Settled, Spread
 
 if TYPE_CHECKING:
     from hmem_fast.diagnosis import doctor
@@ -21,6 +21,7 @@ __all__ = [
     "Completed",
     "Completion",
     "DenseIndex",
+    "Graph",
     "Hit",
     "KeyRecipe",
     "Memory",
@@ -29,6 +30,7 @@ __all__ = [
     "Record",
     "Settled",
     "SparseIndex",
+    "Spread",
     "TextIndex",
     "TraceIndex",
     "__version__",

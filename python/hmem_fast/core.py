@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hmem_fast._core import (
     DenseIndex,
+    Graph,
     OpenedSnapshot,
     SnapshotFolder,
     SnapshotInfo,
@@ -28,6 +29,7 @@ from hmem_fast._core import (
 
 __all__ = [
     "DenseIndex",
+    "Graph",
     "OpenedSnapshot",
     "SnapshotFolder",
     "SnapshotInfo",

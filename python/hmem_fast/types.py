@@ -19,6 +19,7 @@ __all__ = [
     "Neighbours",
     "ScoreArray",
     "Settled",
+    "Spread",
     "TokenCodes",
     "TokenEncoder",
     "TokenVectors",
@@ -122,6 +123,19 @@ class Completion:
     settled_scores: FloatArray
     energy: ScoreArray
     steps: IdArray
+
+
+class Spread(NamedTuple):
+    """The answer of `Graph.spread`: the nodes that a cue has reached, best first, of equal ones the smaller id.
+
+    Shapes
+    ------
+    ids     (c,)  int64, 0 or more
+    scores  (c,)  float64, above 0: a node's share of the cue. Those of all nodes, hidden ones included, add up to 1
+    """
+
+    ids: IdArray
+    scores: ScoreArray
 
 
 class TokenVectors(NamedTuple):

@@ -129,6 +129,43 @@ pub enum AddError {
     Id(#[from] IdError),
 }
 
+/// Why links could not be removed. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The arrays of their ends.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The link is not there.
+    #[error("sources, targets: there is no link from {source_id} to {target_id}")]
+    Unknown {
+        /// Where it would begin.
+        source_id: i64,
+        /// Where it would end.
+        target_id: i64,
+    },
+    /// The link stands twice in one call.
+    #[error("sources, targets: the link from {source_id} to {target_id} stands twice in one call")]
+    Repeated {
+        /// Where it begins.
+        source_id: i64,
+        /// Where it ends.
+        target_id: i64,
+    },
+}
+
+/// Why a cue could not spread.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SeedError {
+    /// The weights of its seeds, or how it is to spread.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The ids of its seeds.
+    #[error(transparent)]
+    Id(#[from] IdError),
+}
+
 /// Why no instruction set could be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -11,6 +11,7 @@ pub mod completion;
 pub mod dense;
 pub mod encoder;
 pub mod error;
+pub mod graph;
 pub mod kernels;
 pub mod rows;
 pub mod sections;

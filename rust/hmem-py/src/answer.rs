@@ -2,6 +2,7 @@
 
 use hmem_core::attractor::Settled;
 use hmem_core::completion::Completed;
+use hmem_core::graph::Reached;
 use hmem_core::trace::Candidates;
 use numpy::ndarray::Array2;
 use numpy::{Element, PyArray1, PyArray2};
@@ -73,6 +74,13 @@ pub fn completion(py: Python<'_>, completed: Completed, d: usize) -> PyResult<Bo
         PyArray1::from_vec(py, energies),
         PyArray1::from_iter(py, steps),
     ))
+}
+
+/// `hmem_fast.types.Spread`.
+pub fn spread(py: Python<'_>, reached: Reached) -> PyResult<Bound<'_, PyAny>> {
+    static CLASS: Class = Class::new();
+    let class = CLASS.import(py, "hmem_fast.types", "Spread")?;
+    named(py, class, (PyArray1::from_vec(py, reached.ids), PyArray1::from_vec(py, reached.scores)))
 }
 
 /// `hmem_fast.types.Candidates`.

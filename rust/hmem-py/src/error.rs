@@ -1,7 +1,7 @@
 //! The core's errors as the exceptions of `hmem_fast.errors`. The only file that knows both.
 
 use hmem_core::error::{
-    AddError, EncoderError, IdError, InputError, IsaError as CoreIsaError,
+    AddError, EncoderError, IdError, InputError, IsaError as CoreIsaError, LinkError, SeedError,
     SnapshotError as CoreSnapshotError, TokenizerError,
 };
 use pyo3::PyErr;
@@ -62,6 +62,28 @@ impl IntoPyErr for IdError {
 }
 
 impl IntoPyErr for AddError {
+    fn into_py_err(self) -> PyErr {
+        match self {
+            Self::Input(error) => error.into_py_err(),
+            Self::Id(error) => error.into_py_err(),
+            error => InternalError::new_err(error.to_string()),
+        }
+    }
+}
+
+impl IntoPyErr for LinkError {
+    fn into_py_err(self) -> PyErr {
+        let message = self.to_string();
+        match self {
+            Self::Input(error) => error.into_py_err(),
+            Self::Unknown { .. } => UnknownIdError::new_err(message),
+            Self::Repeated { .. } => DuplicateIdError::new_err(message),
+            _ => InternalError::new_err(message),
+        }
+    }
+}
+
+impl IntoPyErr for SeedError {
     fn into_py_err(self) -> PyErr {
         match self {
             Self::Input(error) => error.into_py_err(),

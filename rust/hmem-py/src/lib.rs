@@ -12,6 +12,7 @@ mod convert_sparse;
 mod convert_text;
 mod dense;
 mod error;
+mod graph;
 mod guard;
 mod isa;
 mod pace;
@@ -39,6 +40,8 @@ mod _core {
     use crate::checksum::row_checksum;
     #[pymodule_export]
     use crate::dense::DenseIndex;
+    #[pymodule_export]
+    use crate::graph::Graph;
     #[pymodule_export]
     use crate::isa::{cpu_features, isa};
     #[pymodule_export]
