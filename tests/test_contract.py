@@ -47,6 +47,7 @@ EXAMPLES = {
     memory.NearestPipeline: memory.NearestPipeline,
     memory.WordsPipeline: memory.WordsPipeline,
     memory.HopfieldPipeline: memory.HopfieldPipeline,
+    memory.SpreadPipeline: memory.SpreadPipeline,
     KeyRecipe: KeyRecipe,
     Hit: lambda: HIT,
     KeyMatch: lambda: MATCH,

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hmem_fast.encode import HashingEncoder
 from hmem_fast.errors import UnknownIdError
-from hmem_fast.memory import Memory
+from hmem_fast.memory import Memory, SpreadPipeline
 from hmem_fast.store import Snapshots
 
 WORDS = ["bees", "glacier", "soup", "Ann", "Ben", "bicycle", "roof", "when", "because", "Acme"]
@@ -130,7 +130,7 @@ class MemoryMachine(RuleBasedStateMachine):
     def answers_like_a_fresh_one(self):
         with patch.object(Snapshots, "open", return_value=None), self.open(mode="r") as fresh:
             for query in QUERIES:
-                for pipeline in ("default", "bm25", "nearest"):
+                for pipeline in ("default", "bm25", "nearest", SpreadPipeline(candidates=4, reached=4)):
                     rebuilt = [(hit.id, hit.score) for hit in fresh.recall(query, k=1000, pipeline=pipeline)]
                     for memory in (self.memory, self.reader):
                         live = memory.recall(query, k=1000, pipeline=pipeline)

@@ -27,6 +27,7 @@ from hmem_fast.memory.result import (
     Record,
     StoreInfo,
 )
+from hmem_fast.memory.spread_pipeline import SpreadPipeline
 from hmem_fast.memory.transfer_export import Exported
 from hmem_fast.memory.transfer_import import Imported, import_memory
 from hmem_fast.memory.turn import ITEM_FIELDS
@@ -59,6 +60,7 @@ __all__ = [
     "Recall",
     "Record",
     "Repaired",
+    "SpreadPipeline",
     "StoreInfo",
     "Verified",
     "WordsPipeline",

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hmem_fast.core import TraceIndex
+from hmem_fast.core import Graph, TraceIndex
 from hmem_fast.errors import HmemError
 from hmem_fast.memory.derived import DERIVED_VERSION, Derived, Frozen
+from hmem_fast.memory.entity_graph import EntityGraph
 from hmem_fast.memory.keys import KeyRecipe
 from hmem_fast.memory.name import Participants
 from hmem_fast.memory.speakers import Speakers
@@ -57,6 +58,7 @@ class LiveIndex:
         made_by = {"version": DERIVED_VERSION, "dim": dim, **recipe.to_json()}
         #: None for a store in memory, which has no folder to keep them in.
         self.snapshots = None if store.path is None else Snapshots(store, made_by)
+        self._entities = EntityGraph()
         self._data_version = -1
         self._catching_up = threading.Lock()
         # What this process has written and the index has not followed yet. A count of writes tells whether it is
@@ -87,6 +89,10 @@ class LiveIndex:
     def spoken_by(self, memory_ids: IdArray, names: Collection[str]) -> NDArray[np.float64]:
         """Say for each memory whether one of these participants said it: 1 or 0."""
         return self._derived.speakers.spoken_by(memory_ids, names)
+
+    def entities(self) -> Graph:
+        """Memories and what they name, as a graph; made when it is first asked for."""
+        return self._entities.follow(self._store)
 
     # What this process writes
 

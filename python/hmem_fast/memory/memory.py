@@ -295,6 +295,8 @@ class Memory(Upkeep):
         where: Where | None = None,
         explain: bool = False,  # noqa: FBT001, FBT002 - the order of arguments is public
         pipeline: str | Pipeline = "default",
+        *,
+        spread: bool | None = None,
     ) -> Recall:
         """Give back the `k` memories that fit a question best. Never changes anything.
 
@@ -312,6 +314,9 @@ class Memory(Upkeep):
         pipeline : str or Pipeline
             ``"default"``, ``"nearest"``, ``"bm25"``, ``"hopfield"``, or an object such as
             ``DefaultPipeline(words_weight=0)``.
+        spread : bool, optional
+            Whether to go on from the best memories to those that name the same things: `SpreadPipeline`. Left out: no,
+            since it helps questions over passages and hurts those over a dialogue (docs/evaluation.md).
 
         Raises
         ------
@@ -319,7 +324,7 @@ class Memory(Upkeep):
             If the pipeline needs the encoder and it is not at hand.
         """
         self._follow()
-        return self._reader.recall(query, k, where=where, explain=explain, pipeline=pipeline)
+        return self._reader.recall(query, k, where=where, explain=explain, pipeline=pipeline, spread=spread)
 
     def complete(self, cue: str | FloatArray, k: int = 20, *, beta: float = 64.0, steps: int = 3) -> Completed:
         """Complete a noisy or partial cue: let it settle among the closest keys of the `k` nearest memories.

@@ -82,6 +82,11 @@ class Ranking:
             parts={name: values[order] for name, values in self.parts.items()},
         )
 
+    def first(self, n: int) -> Ranking:
+        """Give the first `n` as they stand."""
+        parts = {name: values[:n] for name, values in self.parts.items()}
+        return replace(self, ids=self.ids[:n], scores=self.scores[:n], parts=parts)
+
 
 class Pipeline(Protocol):
     """A way to rank memories."""

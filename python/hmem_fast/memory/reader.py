@@ -17,6 +17,7 @@ from hmem_fast.memory.live_index import LiveIndex
 from hmem_fast.memory.pipeline import NearestPipeline, Pipeline, Question, Scores, find_pipeline
 from hmem_fast.memory.records import to_hit
 from hmem_fast.memory.result import Completed, Hit, Recall
+from hmem_fast.memory.spread_pipeline import with_spread
 from hmem_fast.memory.turn import check_vector
 from hmem_fast.memory.where import Sql, Where, select, to_sql
 from hmem_fast.store import TraceStore
@@ -45,10 +46,17 @@ class Reader:
         self._filters: dict[Sql, tuple[int, IdArray]] = {}
 
     def recall(
-        self, query: str | FloatArray, k: int, *, where: Where | None, explain: bool, pipeline: str | Pipeline
+        self,
+        query: str | FloatArray,
+        k: int,
+        *,
+        where: Where | None,
+        explain: bool,
+        pipeline: str | Pipeline,
+        spread: bool | None = None,
     ) -> Recall:
         """Do what `Memory.recall` says."""
-        chosen = find_pipeline(pipeline)
+        chosen = with_spread(find_pipeline(pipeline), spread)
         for _ in range(_ATTEMPTS - 1):
             # Between two looks at the index another thread may have changed or forgotten a candidate: look again.
             with suppress(KeyError):
