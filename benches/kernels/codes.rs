@@ -5,6 +5,7 @@ use divan::{Bencher, black_box};
 use hmem_core::kernels::limits::{self, PerLane, PerQuery, PerRow, PerSignQuery, PerSignRow};
 use hmem_core::kernels::line::{LINE, Line, SignedLine};
 use hmem_core::kernels::nibble::{self, Planes, STEP, Step};
+use hmem_core::kernels::projection::Projection;
 use hmem_core::kernels::random::Random;
 use hmem_core::kernels::rotation::Rotation;
 use hmem_core::kernels::sign::{self, BLOCK, GROUP, Tables};
@@ -198,4 +199,16 @@ fn reaching_level(bencher: Bencher<'_, '_>, case: &Case) {
             .map(|block| limits::reaching_level(case.isa, block, 200))
             .fold(0, |a, b| a ^ b)
     });
+}
+
+/// The responses of a separator's 16,384 units to one row of 512 numbers.
+#[divan::bench(args = crate::small())]
+fn projection_apply(bencher: Bencher<'_, '_>, case: &Case) {
+    let mut random = Random::new(6);
+    let projection = Projection::new(512, 32, &mut random);
+    let row: Vec<i16> = (0..512).map(|_| random.next_i8(63).into()).collect();
+    let mut out = vec![0; projection.len()];
+    bencher
+        .counter(ItemsCount::new(projection.len()))
+        .bench_local(|| projection.apply(case.isa, black_box(&row), black_box(&mut out)));
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use hmem_core::dense::{Coder, DenseSegment, Metric, NormalRows, scan};
 use hmem_core::encoder::{forward, model_file::Model, sample, shape::Architecture};
 use hmem_core::kernels::isa::{Isa, cpu_features};
-use hmem_core::kernels::{dot, hopfield, limits, nibble, product, rotation, sign, tile, transformer};
+use hmem_core::kernels::{
+    dot, hopfield, limits, nibble, product, projection, rotation, sign, tile, transformer,
+};
 use hmem_core::rows::Rows;
 use hmem_core::{bitmap::Bitmap, segment::Live};
 
@@ -24,6 +26,7 @@ fn main() {
         rotation::checks::same_bits(isa, (1..=300).chain([384, 768, 1000, 1024, 4096]));
         product::checks::same_sums(isa, [64, 192, 384]);
         hopfield::checks::same_bits(isa, (0..=70).chain([384]));
+        projection::checks::same_sums(isa);
         transformer::checks::same_bits(isa);
         println!(
             "{}: same bits as scalar; search {:016x}, encoder {:016x}",

@@ -247,11 +247,12 @@ mod tests {
     #[cfg(debug_assertions)]
     #[test]
     fn a_forged_proof_is_caught_before_a_kernel_runs() {
-        use crate::kernels::limits::{PerQuery, PerRow, reaching, upper_limits_of_dots};
-        use crate::kernels::{dot, nibble, rotation, sign, tile};
+        use crate::kernels::limits::{PerQuery, PerRow, reaching, reaching_levels, upper_limits_of_dots};
+        use crate::kernels::random::Random;
+        use crate::kernels::{dot, nibble, projection, rotation, sign, tile};
         use crate::rows::Rows;
 
-        let kernels: [fn(Isa); 8] = [
+        let kernels: [fn(Isa); 10] = [
             |isa| dot::dot_rows(isa, Rows::new(&[], 0, 0).unwrap(), &[], &mut []),
             |isa| nibble::dot_rows(isa, &[], &[], &mut []),
             |isa| {
@@ -267,6 +268,11 @@ mod tests {
                 upper_limits_of_dots(isa, &[], rows, query, &mut [], &mut []);
             },
             |isa| assert_eq!(reaching(isa, &[0.0; sign::BLOCK], 1.0), 0),
+            |isa| reaching_levels(isa, &[0; sign::BLOCK], 1, &mut [0]),
+            |isa| {
+                let projection = projection::Projection::new(16, 32, &mut Random::new(0));
+                projection.apply(isa, &[0; 16], &mut vec![0; projection.len()]);
+            },
         ];
         for (isa, kernel) in foreign().into_iter().flat_map(|isa| kernels.map(|kernel| (isa, kernel))) {
             kernel(Isa::Scalar);

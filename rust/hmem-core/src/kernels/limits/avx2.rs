@@ -42,6 +42,7 @@ pub(super) fn reaching_level(proof: Avx2, levels: &[i16; BLOCK], floor: i16) -> 
     unsafe { levels_with_avx2(levels, floor) }
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn levels_with_avx2(levels: &[i16; BLOCK], floor: i16) -> u64 {
     let floor = _mm256_set1_epi16(floor);
@@ -57,6 +58,19 @@ fn levels_with_avx2(levels: &[i16; BLOCK], floor: i16) -> u64 {
         u64::from(!below.cast_unsigned())
     });
     bits[0] | bits[1] << (2 * QUARTER)
+}
+
+pub(super) fn reaching_levels(proof: Avx2, blocks: &[[i16; BLOCK]], floor: i16, out: &mut [u64]) {
+    proof.assert_present();
+    // SAFETY: `Avx2` proves that the CPU has the instructions.
+    unsafe { blocks_with_avx2(blocks, floor, out) }
+}
+
+#[target_feature(enable = "avx2")]
+fn blocks_with_avx2(blocks: &[[i16; BLOCK]], floor: i16, out: &mut [u64]) {
+    for (block, out) in blocks.iter().zip(out) {
+        *out = levels_with_avx2(block, floor);
+    }
 }
 
 pub(super) fn levels(proof: Avx2, blocks: Blocks<'_>, query: PerSignQuery) {

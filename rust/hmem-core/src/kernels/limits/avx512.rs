@@ -40,6 +40,7 @@ pub(super) fn reaching_level(proof: Avx512, levels: &[i16; BLOCK], floor: i16) -
     unsafe { levels_with_avx512(levels, floor) }
 }
 
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn levels_with_avx512(levels: &[i16; BLOCK], floor: i16) -> u64 {
     let floor = _mm512_set1_epi16(floor);
@@ -49,6 +50,19 @@ fn levels_with_avx512(levels: &[i16; BLOCK], floor: i16) -> u64 {
         u64::from(_mm512_cmpge_epi16_mask(levels, floor))
     });
     bits[0] | bits[1] << HALF
+}
+
+pub(super) fn reaching_levels(proof: Avx512, blocks: &[[i16; BLOCK]], floor: i16, out: &mut [u64]) {
+    proof.assert_present();
+    // SAFETY: `Avx512` proves that the CPU has the instructions.
+    unsafe { blocks_with_avx512(blocks, floor, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn blocks_with_avx512(blocks: &[[i16; BLOCK]], floor: i16, out: &mut [u64]) {
+    for (block, out) in blocks.iter().zip(out) {
+        *out = levels_with_avx512(block, floor);
+    }
 }
 
 pub(super) fn levels(proof: Avx512, blocks: Blocks<'_>, query: PerSignQuery) {

@@ -3,7 +3,7 @@
 use super::reach::bits;
 use super::{
     PerLane, PerQuery, PerRow, PerSignQuery, PerSignRow, entering, excesses, levels_of_signs, reaching,
-    reaching_level, upper_limits_of_dots,
+    reaching_level, reaching_levels, upper_limits_of_dots,
 };
 use crate::kernels::isa::Isa;
 use crate::kernels::random::Random;
@@ -99,6 +99,11 @@ fn same_bits(isa: Isa, random: &mut Random) {
         for floor in levels {
             let (got, wanted) = (reaching_level(isa, &some_levels, floor), bits(&some_levels, floor));
             assert_eq!(got, wanted, "{isa:?}, {some_levels:?}, {floor}");
+            let many: Vec<i16> = some_levels.iter().copied().cycle().take(3 * n).collect();
+            let wanted: Vec<u64> = many.chunks(BLOCK).map(|block| bits(block, floor)).collect();
+            let mut got = vec![0x5555; wanted.len()];
+            reaching_levels(isa, &many, floor, &mut got);
+            assert_eq!(got, wanted, "{isa:?}, {many:?}, {floor}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //!   it is written.
 //! * [`levels_of_signs`]: of one query, from sums of signs; 16 bits.
 //! * [`excesses`], [`entering`]: of many queries, from sums of codes; float32.
-//! * [`reaching`], [`reaching_level`]: comparisons only.
+//! * [`reaching`], [`reaching_level`], [`reaching_levels`]: comparisons only.
 //!
 //! Every variant gives the same bits.
 
@@ -24,7 +24,7 @@ mod reach;
 pub use dots::{PerQuery, PerRow, upper_limits_of_dots, widened_limits};
 pub use levels::{PerSignQuery, PerSignRow, levels_of_signs, shape};
 pub use many::{PerLane, entering, excesses};
-pub use reach::{reaching, reaching_level};
+pub use reach::{reaching, reaching_level, reaching_levels};
 
 /// Numbers that are computed side by side.
 const LANES: usize = 16;

@@ -26,6 +26,19 @@ pub(super) fn reaching_level(proof: Neon, levels: &[i16; BLOCK], floor: i16) -> 
     unsafe { bits(|at| levels_with_neon(&levels.as_chunks().0[at], floor)) }
 }
 
+pub(super) fn reaching_levels(proof: Neon, blocks: &[[i16; BLOCK]], floor: i16, out: &mut [u64]) {
+    proof.assert_present();
+    // SAFETY: `Neon` proves that the CPU has the instructions.
+    unsafe { blocks_with_neon(blocks, floor, out) }
+}
+
+#[target_feature(enable = "neon")]
+fn blocks_with_neon(blocks: &[[i16; BLOCK]], floor: i16, out: &mut [u64]) {
+    for (block, out) in blocks.iter().zip(out) {
+        *out = bits(|at| levels_with_neon(&block.as_chunks().0[at], floor));
+    }
+}
+
 /// Gathers the bits of 64 comparisons; each call gives eight of them, all bits or none.
 #[inline]
 #[target_feature(enable = "neon")]

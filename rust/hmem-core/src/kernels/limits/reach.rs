@@ -47,6 +47,27 @@ pub fn reaching_level(isa: Isa, levels: &[i16], floor: i16) -> u64 {
     }
 }
 
+/// The same of any number of levels, 64 a word: bit `i % 64` of word `i / 64` for level `i`.
+///
+/// # Panics
+/// If `out` has not one word for each 64 levels, the last ones included.
+pub fn reaching_levels(isa: Isa, levels: &[i16], floor: i16, out: &mut [u64]) {
+    assert_eq!(out.len(), levels.len().div_ceil(BLOCK), "one bit a level");
+    let (blocks, tail) = levels.as_chunks::<BLOCK>();
+    isa.assert_present();
+    let (out, last) = out.split_at_mut(blocks.len());
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::reaching_levels(proof, blocks, floor, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(proof) => avx512::reaching_levels(proof, blocks, floor, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(proof) => neon::reaching_levels(proof, blocks, floor, out),
+        _ => blocks.iter().zip(out).for_each(|(block, out)| *out = bits(block, floor)),
+    }
+    last.fill(bits(tail, floor));
+}
+
 /// The definition.
 pub(super) fn bits<L: PartialOrd + Copy>(limits: &[L], floor: L) -> u64 {
     limits.iter().enumerate().fold(0, |bits, (i, &limit)| bits | u64::from(limit >= floor) << i)
