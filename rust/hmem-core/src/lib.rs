@@ -7,6 +7,7 @@
 pub mod attractor;
 pub mod bitmap;
 pub mod checksum;
+pub mod codes;
 pub mod completion;
 pub mod dense;
 pub mod encoder;
@@ -16,6 +17,7 @@ pub mod kernels;
 pub mod rows;
 pub mod sections;
 pub mod segment;
+pub mod separator;
 pub mod snapshot;
 pub mod sparse;
 pub mod text;
