@@ -166,6 +166,24 @@ pub enum SeedError {
     Id(#[from] IdError),
 }
 
+/// Why associations could not be forgotten. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AssociationError {
+    /// The codes themselves.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// There is no such association, or there are fewer of it than rows that name it.
+    #[error("cues, targets: no association is held that has the cue and the target of row {row}")]
+    Unknown {
+        /// Row number in the arguments.
+        row: usize,
+    },
+    /// Its row in the index.
+    #[error(transparent)]
+    Id(#[from] IdError),
+}
+
 /// Why no instruction set could be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -4,6 +4,7 @@
 //! (columns in a file), then the structures that are built from them, and in the end [`snapshot`] (an index in files). Imports
 //! point only in that direction.
 
+pub mod associator;
 pub mod attractor;
 pub mod bitmap;
 pub mod checksum;
