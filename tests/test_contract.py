@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import hmem_fast
-from hmem_fast import core, encode, memory, torch_core, types
+from hmem_fast import core, encode, memory, torch_core, types, whitening
 from hmem_fast.memory import Explanation, Hit, HitExplanation, KeyMatch, KeyRecipe, Recall, Record, StoreInfo
 
 RNG = np.random.default_rng(0)
@@ -34,6 +34,8 @@ WHY = HitExplanation(1, 0.5, {"energy": 0.5}, (MATCH,), {"text": 1.0})
 
 #: For each public class, how to make one.
 EXAMPLES = {
+    core.Associator: lambda: core.Associator(64, 4),
+    core.Separator: lambda: core.Separator(8, 64, 4),
     core.DenseIndex: lambda: core.DenseIndex(8),
     core.Graph: lambda: core.Graph(),
     core.SnapshotFolder: lambda: core.SnapshotFolder("snapshots", bytes(32)),
@@ -64,6 +66,7 @@ EXAMPLES = {
     memory.Verified: lambda: memory.Verified(1, 2, 0, 3, ()),
     memory.Repaired: lambda: memory.Repaired(None, None, (), (), (), (), (), (), (), ()),
     memory.Ranking: lambda: memory.Ranking(np.array([1]), np.array([0.5])),
+    whitening.Whitening: lambda: whitening.Whitening.fit(ROWS),
     types.Neighbours: lambda: types.Neighbours(np.array([[1]]), np.array([[0.5]], dtype=np.float32)),
     types.Completion: lambda: core.DenseIndex(8).complete(ROWS),
     memory.Completed: lambda: memory.Completed(ROWS[0], 0.5, 3, Recall([HIT], ranking_version=1)),
@@ -101,7 +104,7 @@ ALL = marked(sorted(EXAMPLES, key=lambda cls: cls.__name__))
 
 
 def public_classes():
-    for module in (hmem_fast, core, encode, memory, torch_core, types):
+    for module in (hmem_fast, core, encode, memory, torch_core, types, whitening):
         for name in module.__all__:
             thing = getattr(module, name)
             if inspect.isclass(thing):
@@ -168,6 +171,7 @@ def test_values_are_frozen_and_travel(cls):
         memory.Ranking,
         memory.Completed,
         types.Completion,
+        whitening.Whitening,
     }:  # arrays have no single truth value to compare by
         assert pickle.loads(pickle.dumps(value)) == copy.deepcopy(value) == value
 
@@ -231,6 +235,17 @@ class TestVectorIndexes:
         for twin in (cls.from_state(index.state()), pickle.loads(pickle.dumps(index)), copy.deepcopy(index)):
             np.testing.assert_array_equal(twin.search(ROWS[:1], 2).ids, search().ids)
             assert twin.add(ROWS[:1]).tolist() == [6]
+
+
+def test_codes_and_associations_leave_their_inputs_alone():
+    separator, associator = EXAMPLES[core.Separator](), EXAMPLES[core.Associator]()
+    codes = separator.separate(ROWS)
+    codes.setflags(write=False)  # as the rows: writing to them would raise
+    for _ in range(2):
+        associator.learn(codes[:-1], codes[1:])
+    associator.forget(codes[:1], codes[1:2])
+    np.testing.assert_array_equal(associator.recall(codes[:1]), associator.recall(codes[:1]))
+    np.testing.assert_array_equal(EXAMPLES[core.Separator]().separate(ROWS), codes)
 
 
 def test_a_trace_index_leaves_its_inputs_alone():

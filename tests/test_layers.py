@@ -15,7 +15,7 @@ LAYERS = [
     {"types", "extra", "lazy"},
     {"_core"},
     {"core"},
-    {"torch_core"},
+    {"torch_core", "whitening"},
     {"encode"},
     {"store"},
     {"memory", "forecast", "classify", "oneshot", "cache"},

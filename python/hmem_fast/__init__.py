@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hmem_fast.core import DenseIndex, Graph, SparseIndex, TextIndex, TraceIndex, __version__, energy, settle
+from hmem_fast.core import (
+    Associator,
+    DenseIndex,
+    Graph,
+    Separator,
+    SparseIndex,
+    TextIndex,
+    TraceIndex,
+    __version__,
+    energy,
+    index_codes,
+    settle,
+)
 from hmem_fast.lazy import lazy_names
 from hmem_fast.types import Candidates, Completion, Neighbours, Settled, Spread
 
@@ -17,6 +29,7 @@ if TYPE_CHECKING:
     from hmem_fast.memory import Completed, Hit, KeyRecipe, Memory, Recall, Record
 
 __all__ = [
+    "Associator",
     "Candidates",
     "Completed",
     "Completion",
@@ -28,6 +41,7 @@ __all__ = [
     "Neighbours",
     "Recall",
     "Record",
+    "Separator",
     "Settled",
     "SparseIndex",
     "Spread",
@@ -36,6 +50,7 @@ __all__ = [
     "__version__",
     "doctor",
     "energy",
+    "index_codes",
     "settle",
 ]
 
@@ -43,5 +58,5 @@ _MEMORY = dict.fromkeys(("Completed", "Hit", "KeyRecipe", "Memory", "Recall", "R
 __getattr__, __dir__ = lazy_names(
     __name__,
     {"doctor": "hmem_fast.diagnosis", **_MEMORY},
-    modules=("errors", "types", "encode", "store", "memory", "diagnosis"),
+    modules=("errors", "types", "whitening", "encode", "store", "memory", "diagnosis"),
 )

@@ -8,12 +8,24 @@ from typing import Any, Literal, Self, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmem_fast.types import Candidates, Completion, FloatArray, IdArray, Neighbours, ScoreArray, Settled, Spread
+from hmem_fast.types import (
+    Candidates,
+    CodeArray,
+    Completion,
+    FloatArray,
+    IdArray,
+    Neighbours,
+    ScoreArray,
+    Settled,
+    Spread,
+)
 
 __all__ = [
+    "Associator",
     "DenseIndex",
     "Graph",
     "OpenedSnapshot",
+    "Separator",
     "SnapshotFolder",
     "SnapshotInfo",
     "SparseIndex",
@@ -25,6 +37,7 @@ __all__ = [
     "analyze",
     "cpu_features",
     "energy",
+    "index_codes",
     "isa",
     "read_safetensors",
     "row_checksum",
@@ -37,6 +50,7 @@ def isa() -> str: ...
 def cpu_features() -> dict[str, bool]: ...
 def energy(scores: ArrayLike, offsets: ArrayLike, beta: float, *, mean: bool = False) -> FloatArray: ...
 def read_safetensors(path: str | PathLike[str]) -> dict[str, FloatArray]: ...
+def index_codes(ids: ArrayLike, n_units: int = 16384, n_active: int = 50, seed: int = 0) -> CodeArray: ...
 def settle(cue: ArrayLike, patterns: ArrayLike, beta: float, steps: int) -> Settled: ...
 
 @final
@@ -130,6 +144,49 @@ class SparseIndex:
     def nbytes(self) -> int: ...
     def __len__(self) -> int: ...
     def __contains__(self, item: object, /) -> bool: ...
+
+@final
+class Separator:
+    def __new__(
+        cls,
+        dim: int,
+        n_units: int = 16384,
+        n_active: int = 50,
+        seed: int = 0,
+        *,
+        mean: ArrayLike | None = None,
+        transform: ArrayLike | None = None,
+    ) -> Self: ...
+    def separate(self, rows: ArrayLike) -> CodeArray: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def n_units(self) -> int: ...
+    @property
+    def n_active(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+@final
+class Associator:
+    def __new__(
+        cls, n_units: int = 16384, n_active: int = 50, power: float = 3.0, theta: int | None = None
+    ) -> Self: ...
+    def learn(self, cues: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> None: ...
+    def forget(self, cues: ArrayLike, targets: ArrayLike) -> None: ...
+    def recall(self, cues: ArrayLike, hops: int = 1) -> CodeArray: ...
+    def activate(self, cues: ArrayLike, k: int) -> tuple[CodeArray, FloatArray]: ...
+    @property
+    def n_units(self) -> int: ...
+    @property
+    def n_active(self) -> int: ...
+    @property
+    def power(self) -> float: ...
+    @property
+    def theta(self) -> int | None: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __len__(self) -> int: ...
 
 @final
 class TextIndex:

@@ -7,9 +7,11 @@ searched from several threads at once.
 from __future__ import annotations
 
 from hmem_fast._core import (
+    Associator,
     DenseIndex,
     Graph,
     OpenedSnapshot,
+    Separator,
     SnapshotFolder,
     SnapshotInfo,
     SparseIndex,
@@ -21,6 +23,7 @@ from hmem_fast._core import (
     analyze,
     cpu_features,
     energy,
+    index_codes,
     isa,
     read_safetensors,
     row_checksum,
@@ -28,9 +31,11 @@ from hmem_fast._core import (
 )
 
 __all__ = [
+    "Associator",
     "DenseIndex",
     "Graph",
     "OpenedSnapshot",
+    "Separator",
     "SnapshotFolder",
     "SnapshotInfo",
     "SparseIndex",
@@ -42,6 +47,7 @@ __all__ = [
     "analyze",
     "cpu_features",
     "energy",
+    "index_codes",
     "isa",
     "read_safetensors",
     "row_checksum",

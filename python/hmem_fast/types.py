@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Candidates",
+    "CodeArray",
     "Completion",
     "Encoder",
     "FloatArray",
@@ -27,6 +28,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float32]
 IdArray = NDArray[np.int64]
+CodeArray = NDArray[np.int32]
 ScoreArray = NDArray[np.float64]
 
 

@@ -132,9 +132,31 @@ pub fn integers<'py, T>(value: &Bound<'py, PyAny>, name: &'static str) -> PyResu
 where
     T: Element + Copy + TryFrom<i64> + TryFrom<u64>,
 {
-    let wanted = [Axis::Any("n")];
+    integers_of(value, name, &[Axis::Any("n")])
+}
+
+/// Integers of any width in rows of `d`, as `T`.
+pub fn integer_rows<'py, T>(
+    value: &Bound<'py, PyAny>,
+    name: &'static str,
+    d: usize,
+) -> PyResult<Array<'py, T>>
+where
+    T: Element + Copy + TryFrom<i64> + TryFrom<u64>,
+{
+    integers_of(value, name, &[Axis::Any("n"), Axis::Exactly(d)])
+}
+
+fn integers_of<'py, T>(
+    value: &Bound<'py, PyAny>,
+    name: &'static str,
+    wanted: &[Axis],
+) -> PyResult<Array<'py, T>>
+where
+    T: Element + Copy + TryFrom<i64> + TryFrom<u64>,
+{
     if let Some(array) = as_it_lies::<T>(value) {
-        check_shape(name, &wanted, array.shape())?;
+        check_shape(name, wanted, array.shape())?;
         return Array::hold(array);
     }
     let array = as_array(value, name)?;
@@ -146,7 +168,7 @@ where
         _ if array.is_empty() && !value.is_instance_of::<PyUntypedArray>() => Ok(Vec::new()),
         _ => return Err(wrong_dtype(name, "integers", &array)),
     };
-    check_shape(name, &wanted, &shape)?;
+    check_shape(name, wanted, &shape)?;
     Ok(Array::copied(numbers?, shape))
 }
 
@@ -243,6 +265,15 @@ pub fn whole(value: &Bound<'_, PyAny>, name: &'static str) -> PyResult<usize> {
         return Err(InvalidValueError::new_err(format!("{name}: wanted 0 or more, got {value}")));
     }
     Ok(index.extract().unwrap_or(usize::MAX))
+}
+
+/// A seed: a Python integer of 64 bits.
+pub fn seed(value: &Bound<'_, PyAny>, name: &'static str) -> PyResult<u64> {
+    // What does not fit comes back as the largest, which would be another seed: so this one is refused as well.
+    match u64::try_from(whole(value, name)?) {
+        Ok(seed) if seed < u64::MAX => Ok(seed),
+        _ => Err(InvalidValueError::new_err(format!("{name}: wanted 0 to 2**64 - 2, got {value}"))),
+    }
 }
 
 /// The array itself if its memory can be read as numbers of type `T`. Not for subclasses: they may mean otherwise.

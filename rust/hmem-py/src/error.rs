@@ -1,8 +1,8 @@
 //! The core's errors as the exceptions of `hmem_fast.errors`. The only file that knows both.
 
 use hmem_core::error::{
-    AddError, EncoderError, IdError, InputError, IsaError as CoreIsaError, LinkError, SeedError,
-    SnapshotError as CoreSnapshotError, TokenizerError,
+    AddError, AssociationError, EncoderError, IdError, InputError, IsaError as CoreIsaError, LinkError,
+    SeedError, SnapshotError as CoreSnapshotError, TokenizerError,
 };
 use pyo3::PyErr;
 use pyo3::import_exception;
@@ -88,6 +88,17 @@ impl IntoPyErr for SeedError {
         match self {
             Self::Input(error) => error.into_py_err(),
             Self::Id(error) => error.into_py_err(),
+            error => InternalError::new_err(error.to_string()),
+        }
+    }
+}
+
+impl IntoPyErr for AssociationError {
+    fn into_py_err(self) -> PyErr {
+        match self {
+            Self::Input(error) => error.into_py_err(),
+            Self::Unknown { .. } => UnknownIdError::new_err(self.to_string()),
+            // Id: rows are removed by ids that were just looked up.
             error => InternalError::new_err(error.to_string()),
         }
     }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod associator;
 mod attractor;
 mod checksum;
 mod convert;
@@ -16,6 +17,7 @@ mod graph;
 mod guard;
 mod isa;
 mod pace;
+mod separator;
 mod settling;
 mod snapshot;
 mod sparse_index;
@@ -35,6 +37,8 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
+    use crate::associator::Associator;
+    #[pymodule_export]
     use crate::attractor::{energy, settle};
     #[pymodule_export]
     use crate::checksum::row_checksum;
@@ -44,6 +48,8 @@ mod _core {
     use crate::graph::Graph;
     #[pymodule_export]
     use crate::isa::{cpu_features, isa};
+    #[pymodule_export]
+    use crate::separator::{Separator, index_codes};
     #[pymodule_export]
     use crate::snapshot::{OpenedSnapshot, SnapshotFolder, SnapshotInfo};
     #[pymodule_export]
