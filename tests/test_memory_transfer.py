@@ -19,7 +19,7 @@ from hmem_fast.errors import InvalidValueError, StoreLockedError, StoreNotFoundE
 from hmem_fast.memory import KeyRecipe, Memory, import_memory
 from hmem_fast.store.lock import WriterLock
 from strategies import TALK
-from transfers import FragileEncoder, answers, contents, make_memory
+from transfers import FragileEncoder, answers, contents, make_memory, sign
 
 
 @pytest.fixture
@@ -146,6 +146,21 @@ def test_links_and_odd_texts_are_taken_over_and_no_id_comes_twice(folder, export
     with Memory.open(tmp_path / "copy") as copy:
         copy.forget(9)
         assert copy.store("x") == 10  # 8 was forgotten before the export, 9 after it
+
+
+def test_an_export_of_the_first_version_knew_one_kind_of_links(folder, export, tmp_path):
+    lines = [json.loads(line) for line in (export / "links.jsonl").read_text().splitlines()]
+    pairs = {(link["source"], link["target"]): link["weight"] for link in lines if link["kind"] == "link"}
+    lines = [json.dumps({"source": a, "target": b, "weight": weight}) + "\n" for (a, b), weight in pairs.items()]
+    (export / "links.jsonl").write_text("".join(lines))
+    manifest = json.loads((export / "export.json").read_text())
+    manifest |= {"export_version": 1, "links": len(lines)}
+    (export / "export.json").write_text(json.dumps(manifest))
+    sign(export)
+    import_memory(export, tmp_path / "copy")
+    with Memory.open(tmp_path / "copy") as copy:
+        links = [(link.source, link.target, link.weight, link.kind) for link in copy.links(1)]
+    assert links == [(1, 2, 0.5, "link"), (2, 1, 1e-300, "link")]
 
 
 def test_no_encoder_is_needed(export, tmp_path):

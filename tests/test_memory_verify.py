@@ -14,7 +14,7 @@ from hmem_fast.memory.turn_table import TurnRow
 from hmem_fast.memory.writer import Writer
 from hmem_fast.store import KeyRecord, MemoryRecord
 from strategies import TALK
-from transfers import FragileEncoder, answers, ask, contents, edit, link
+from transfers import FragileEncoder, answers, ask, contents, edit
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def folder(tmp_path):
     with Memory.open(path, encoder="hashing:16") as memory:
         memory.store_many(TALK)
         memory.store("Acme moved.", cues=["Who moved?"])
-        link(memory, (1, 2, 0.5))
+        memory.link(1, 2, 0.5)
     return path
 
 
@@ -45,7 +45,7 @@ def test_a_sound_memory_has_no_problem(folder, mode):
         found = memory.verify(progress=lambda *call: calls.append(call))
     assert found.ok
     assert found == verify_memory(folder)
-    assert (found.memories, found.links, found.changes) == (7, 1, 7)
+    assert (found.memories, found.links, found.changes) == (7, 1, 8)
     assert found.keys == len(ask(folder, "SELECT 1 FROM keys"))
     assert calls[-1] == (7, 7)
 
@@ -74,7 +74,8 @@ DAMAGE = {
     "turn": ("DELETE FROM turns WHERE memory_id = 2", ("reference", "turns", 2)),
     "speaker": ("UPDATE turns SET speaker = 'Zed' WHERE memory_id = 2", ("checksum", "turns", 2)),
     "turn of nothing": ("INSERT INTO turns VALUES (99, NULL, NULL, 0, NULL, 0, 0)", ("reference", "turns", 99)),
-    "link": ("INSERT INTO links VALUES (1, 99, 1)", ("reference", "links", None)),
+    "link": ("INSERT INTO links VALUES (7, 1, 99, 'link', 1, 0)", ("reference", "links", 7)),
+    "weight of a link": ("UPDATE links SET weight = 2", ("checksum", "links", 1)),
     "dim": ("UPDATE properties SET value = '{' WHERE name = 'dim'", ("property", "properties", None)),
 }
 
@@ -107,7 +108,7 @@ def test_damage_is_mended(folder, sound, name):
     if table == "keys" and name != "key's memory":  # then nobody knows any more whose it was
         assert repaired.dropped_keys == (row_id,)
         assert len(repaired.renewed) == 1
-    if name in {"vector", "width", "turn of nothing", "link"}:
+    if name in {"vector", "width", "turn of nothing", "link", "weight of a link"}:
         with Memory.open(folder) as memory:
             ours = answers(memory)
         assert [[hit for hit, _ in asked] for asked in ours] == [[hit for hit, _ in asked] for asked in sound]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmem_fast.errors import DuplicateIdError, InvalidValueError, UnknownIdError
-from hmem_fast.store import Change, MemoryRecord, TraceStore
+from hmem_fast.store import Change, MemoryRecord, NewLink, TraceStore
 from stores import a_key, add, ask, delete
 
 
@@ -126,14 +126,69 @@ class TestStoreId:
                 store.set_properties({"store_id": "mine"})
 
 
+class TestLinks:
+    def test_they_are_read_as_they_were_written_and_told_of(self, folder):
+        with TraceStore(folder) as store:
+            a, b, c = (add(store, text) for text in "abc")
+            seq = store.change_seq()
+            with store.transaction() as transaction:
+                transaction.put_links([NewLink(b, a, "link", 2.5), NewLink(a, b, "use", 1.0), NewLink(a, b, "link", 3)])
+                transaction.put_links([NewLink(a, b, "use", 0.5)])
+            links = [(link.source, link.target, link.kind, link.weight) for link in store.links()]
+            assert links == [(a, b, "link", 3.0), (a, b, "use", 0.5), (b, a, "link", 2.5)]
+            assert store.links([b, c]) == store.links()[2:]
+            assert len(store.links_of(b)) == 3
+            change = store.changes_since(seq)
+            assert (change.put, change.removed, change.linked) == ((), (), (a, b))
+            assert store.changes_since(0).linked == (a, b)
+            seq = store.change_seq()
+            with store.transaction() as transaction:
+                transaction.delete_links([(a, b, "use")])
+            assert store.changes_since(seq).linked == (a,)
+            assert len(store.links()) == 2
+            last = max(link.link_id for link in store.links())
+            with store.transaction() as transaction:
+                transaction.delete_links([(a, b, "link")])
+            with store.transaction() as transaction:
+                transaction.put_links([NewLink(c, a, "link", 1.0)])
+            assert [link[1:3] for link in store.links_after(last)] == [(c, a)], "an id was given twice"
+            assert store.verify().ok
+
+    def test_what_cannot_be_linked_changes_nothing(self, folder):
+        with TraceStore(folder) as store:
+            a, b = (add(store, text) for text in "ab")
+            seq = store.change_seq()
+            with pytest.raises(UnknownIdError, match="memory 77"), store.transaction() as transaction:
+                transaction.put_links([NewLink(a, b, "link", 1.0), NewLink(b, 77, "link", 1.0)])
+            assert (store.links(), store.change_seq()) == ([], seq)
+            with store.transaction() as transaction:
+                transaction.put_links([NewLink(a, b, "link", 1.0)])
+            seq = store.change_seq()
+            with pytest.raises(UnknownIdError, match="from memory 2 to memory 1"), store.transaction() as transaction:
+                transaction.delete_links([(a, b, "link"), (b, a, "link")])
+            assert (len(store.links()), store.change_seq()) == (1, seq)
+
+    def test_they_go_with_a_memory_and_a_memory_may_change_and_link(self, folder):
+        with TraceStore(folder) as store:
+            a, b, c = (add(store, text) for text in "abc")
+            with store.transaction() as transaction:
+                transaction.put_links(NewLink(*pair, "link", 1.0) for pair in [(a, b), (b, c), (c, a)])
+            seq = store.change_seq()
+            with store.transaction() as transaction:
+                transaction.update_memory(MemoryRecord(a, None, "a2", "{}"))
+                transaction.put_links([NewLink(a, c, "link", 1.0), NewLink(b, a, "link", 1.0)])
+                transaction.delete_memory(b)
+            change = store.changes_since(seq)
+            assert (change.put, change.removed, change.linked) == ((a,), (b,), (a,))
+            assert [link[1:3] for link in store.links()] == [(a, c), (c, a)]
+
+
 class TestPlanForget:
     def test_it_names_what_goes_along_and_changes_nothing(self, folder):
         with TraceStore(folder) as store:
             a, b, c = (add(store, text, keys=[a_key(), a_key()]) for text in "abc")
             with store.transaction() as transaction:
-                transaction.connection.executemany(
-                    "INSERT INTO links VALUES (?, ?, 1)", [(a, b), (b, a), (c, a), (b, c)]
-                )
+                transaction.put_links(NewLink(*pair, "link", 1.0) for pair in [(a, b), (b, a), (c, a), (b, c)])
             seq = store.change_seq()
             plan = store.plan_forget([a, a])
             assert (plan.memory_ids, plan.links, plan.changes) == ((a,), ((a, b), (b, a), (c, a)), 1)

@@ -17,9 +17,9 @@ from stores import GOLDEN, add, ask, die_at_statement, edit, in_child, needs_for
 MEMORIES = "SELECT * FROM memories ORDER BY memory_id"
 KEYS = "SELECT * FROM keys ORDER BY key_id"
 TURNS = "SELECT memory_id, speaker, session, seq, time, unkeyed FROM turns ORDER BY memory_id"
-LINKS = "SELECT * FROM links ORDER BY source, target"
+LINKS = "SELECT source, target, weight FROM links ORDER BY source, target"
 CHANGES = "SELECT change_seq, operation, memory_id FROM changes ORDER BY change_seq"
-GIVEN = "SELECT * FROM sqlite_sequence ORDER BY name"
+GIVEN = "SELECT * FROM sqlite_sequence WHERE name <> 'links' ORDER BY name"
 ALL = [MEMORIES, KEYS, TURNS, LINKS, CHANGES, GIVEN]
 
 
@@ -60,6 +60,14 @@ def test_turns_and_properties_get_their_checksums(old):
     properties = ask(old, "SELECT name, value, checksum FROM properties")
     assert {name for name, _, _ in properties} > {"encoder", "dim", "recipe", "space_id"}
     assert all(row_checksum(name, value) == checksum for name, value, checksum in properties)
+
+
+def test_links_get_a_kind_and_their_checksums(old):
+    open_store(old).close()
+    with open_store(old, mode="r") as store:
+        links = store.links()
+    assert links
+    assert {link.kind for link in links} == {"link"}
 
 
 def test_old_changes_get_a_stamp_and_the_store_an_id(old, tmp_path):

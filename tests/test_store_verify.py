@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hmem_fast.errors import HmemError, InvalidValueError, ReadOnlyError, StoreCorruptError
 from hmem_fast.memory import turn_table
 from hmem_fast.memory.turn_table import TURN_TABLES, TurnRow
-from hmem_fast.store import Repaired, TraceStore, durable_file
+from hmem_fast.store import NewLink, Repaired, TraceStore, durable_file
 from hmem_fast.store.record import KeyRecord, MemoryRecord
 from stores import a_key, add, ask, die_at_statement, edit, in_child, needs_fork
 
@@ -38,7 +38,7 @@ def filled(folder):
             with store.transaction() as transaction:
                 turn_table.insert(transaction.connection, [TurnRow(memory_id, "Ann", "s", i, None, 0)])
         with store.transaction() as transaction:
-            transaction.connection.executemany("INSERT INTO links VALUES (?, ?, 1)", [(1, 2), (5, 6)])
+            transaction.put_links([NewLink(1, 2, "link", 1.0), NewLink(5, 6, "link", 1.0)])
     return folder
 
 
@@ -74,7 +74,11 @@ DAMAGES = {
         "UPDATE keys SET kind = 'turn' WHERE key_id IN (4, 7)",
         [("checksum", "keys", 4), ("checksum", "keys", 7)],
     ),
-    "a link to nowhere": ("INSERT INTO links VALUES (2, 99, 1)", [("reference", "links", None)]),
+    "a link to nowhere": (
+        "UPDATE links SET target = 99 WHERE link_id = 2",
+        [("checksum", "links", 2), ("reference", "links", 2)],
+    ),
+    "a link": ("UPDATE links SET kind = CAST(kind AS BLOB) WHERE link_id = 2", [("checksum", "links", 2)]),
     "a turn of nobody": (
         "UPDATE turns SET memory_id = 77 WHERE memory_id = 4",
         [("checksum", "turns", 77), ("reference", "turns", 77)],
@@ -90,7 +94,7 @@ class TestVerify:
             verified = store.verify(progress=lambda done, total: heard.append((done, total)))
             assert verified.ok
             assert verified.problems == ()
-            assert (verified.memories, verified.keys, verified.links, verified.changes) == (10, 20, 2, 10)
+            assert (verified.memories, verified.keys, verified.links, verified.changes) == (10, 20, 2, 12)
             assert heard == [(30, 30)]
 
     def test_an_empty_store_and_one_in_memory_are_well(self, folder):
@@ -236,6 +240,15 @@ class TestRepair:
         assert base64.b64decode(rows[0]["row"]["text"]["base64"]) == b"ab\xffc"
         assert rows[0]["row"]["external_id"] == "x4"
 
+    def test_the_source_of_a_damaged_link_is_told_of(self, filled):
+        edit(filled, DAMAGES["a link"][0])
+        with TraceStore(filled) as store:
+            seq = store.change_seq()
+            assert store.repair().problems == ()
+            change = store.changes_since(seq)
+            assert (change.put, change.removed, change.linked) == ((), (), (5,))
+            assert [link[1:3] for link in store.links()] == [(1, 2)]
+
     def test_what_belongs_to_nobody_leaves(self, filled):
         reseal_key(filled, 5, memory_id=99)
         edit(filled, DAMAGES["a link to nowhere"][0], DAMAGES["a turn of nobody"][0])
@@ -253,7 +266,7 @@ class TestRepair:
             "links",
             "turns",
         ]
-        assert ask(filled, "SELECT source, target FROM links") == [(1, 2), (5, 6)]
+        assert ask(filled, "SELECT source, target FROM links") == [(1, 2)]
         assert ask(filled, "SELECT count(*) FROM turns") == [(9,)]
 
     def test_indexes_are_built_anew(self, filled):

@@ -34,7 +34,8 @@ def make_memory(path):
         memory.update(2, text="Great, we slept in a tent. Why do you ask?")
         memory.forget(memory.store("gone"))
         memory.store("Line\nbreaks\u2028and\u0085more \x00 \U0001f41d", speaker=" ", session="")
-        link(memory, (1, 2, 0.5), (2, 1, -1e-300))
+        memory.link_many([(1, 2, 0.5), (2, 1, 1e-300)])
+        memory.link_turns()
     return path
 
 
@@ -50,18 +51,14 @@ def answers(memory, vectors=()):
 
 def contents(folder):
     """Every row but those of the change log, and what decides how they are searched."""
-    tables = {
-        name: sorted(ask(folder, f"SELECT * FROM {name}"), key=repr) for name in ("memories", "keys", "links", "turns")
-    }
-    tables["given"] = ask(folder, "SELECT name, seq FROM sqlite_sequence WHERE name <> 'changes' ORDER BY name")
+    tables = {name: sorted(ask(folder, f"SELECT * FROM {name}"), key=repr) for name in ("memories", "keys", "turns")}
+    tables["links"] = ask(folder, "SELECT source, target, kind, weight FROM links ORDER BY 1, 2, 3")
+    tables["given"] = ask(
+        folder, "SELECT name, seq FROM sqlite_sequence WHERE name NOT IN ('changes', 'links') ORDER BY name"
+    )
     named = "('encoder', 'space_id', 'dim', 'recipe')"
     tables["properties"] = ask(folder, f"SELECT name, value FROM properties WHERE name IN {named} ORDER BY name")
     return tables
-
-
-def link(memory, *links):
-    with memory._store.transaction() as transaction:
-        transaction.insert_links(links)
 
 
 def sign(folder):
@@ -73,4 +70,4 @@ def sign(folder):
     (folder / "export.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
-__all__ = ["QUERIES", "FragileEncoder", "answers", "ask", "contents", "edit", "link", "make_memory", "sign"]
+__all__ = ["QUERIES", "FragileEncoder", "answers", "ask", "contents", "edit", "make_memory", "sign"]

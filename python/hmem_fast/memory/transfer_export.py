@@ -194,7 +194,7 @@ def _write(
             point = point._replace(files={MEMORIES: memories.mark(), VECTORS: vectors.mark()})
             _note(folder, manifest, point)
             progress(point.memories, manifest.memories)
-        return {MEMORIES: memories.finish(), VECTORS: vectors.finish(), LINKS: _write_links(connection, folder)}
+        return {MEMORIES: memories.finish(), VECTORS: vectors.finish(), LINKS: _write_links(store, folder)}
 
 
 def _cut(
@@ -237,11 +237,12 @@ def _key_fields(key: KeyRecord, row: int | None) -> dict[str, Any]:
     return {"id": key.key_id, "kind": key.kind, "text": key.text, "producer": key.producer, "row": row}
 
 
-def _write_links(connection: sqlite3.Connection, folder: Path) -> FileMark:
+def _write_links(store: TraceStore, folder: Path) -> FileMark:
     links = _GrowingFile(folder / LINKS)
     with links:
-        for link in connection.execute("SELECT source, target, weight FROM links ORDER BY source, target"):
-            links.write((_to_json(dict(zip(("source", "target", "weight"), link, strict=True))) + "\n").encode())
+        for link in store.links():
+            fields = {"source": link.source, "target": link.target, "kind": link.kind, "weight": link.weight}
+            links.write((_to_json(fields) + "\n").encode())
         return links.finish()
 
 

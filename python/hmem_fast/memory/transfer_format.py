@@ -38,7 +38,7 @@ DATA_FILES = (MEMORIES, VECTORS, LINKS)
 MANIFEST = "export.json"
 
 #: Raised when an older hmem_fast could not read an export any more.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 #: Largest id that is taken over; SQLite's own limit is twice that, and ids are given above it.
 MAX_ID = (1 << 62) - 1
@@ -76,10 +76,11 @@ class Manifest:
     """The largest id that was ever given, so that none is given twice."""
     last_key_id: int
     files: Mapping[str, FileMark]
+    export_version: int = FORMAT_VERSION
 
     def to_bytes(self) -> bytes:
         """Write it."""
-        values = {"export_version": FORMAT_VERSION, **asdict(self)}
+        values = {"export_version": self.export_version, **asdict(self)}
         values["files"] = {name: mark._asdict() for name, mark in self.files.items()}
         return (json.dumps(values, ensure_ascii=False, allow_nan=False, indent=2) + "\n").encode()
 
@@ -129,6 +130,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
         last_memory_id=fields.whole("last_memory_id", 0, MAX_ID),
         last_key_id=fields.whole("last_key_id", 0, MAX_ID),
         files=_marks(fields),
+        export_version=version,
     )
     fields.end()
     return manifest, hashlib.sha256(raw).hexdigest()

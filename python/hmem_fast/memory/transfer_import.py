@@ -152,7 +152,7 @@ def _write(store: TraceStore, export: ExportFolder, last_id: int, report: Callab
     links = export.links()
     while some := list(islice(links, _CHUNK)):
         with store.transaction() as transaction:
-            transaction.insert_links(some)
+            transaction.put_links(some)
     with store.transaction() as transaction:
         transaction.give_ids(export.manifest.last_memory_id, export.manifest.last_key_id)
         store.set_properties({_IMPORTING: None})

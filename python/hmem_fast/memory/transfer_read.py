@@ -13,6 +13,7 @@ import numpy as np
 from hmem_fast.core import TraceIndex
 from hmem_fast.errors import HmemError, InvalidValueError
 from hmem_fast.memory.keys import KeyRecipe
+from hmem_fast.memory.link import LINK, LINK_KINDS
 from hmem_fast.memory.transfer_format import (
     LINKS,
     MAX_ID,
@@ -26,11 +27,11 @@ from hmem_fast.memory.transfer_format import (
 )
 from hmem_fast.memory.turn import MAX_KEYS, to_seconds
 from hmem_fast.memory.turn_table import TurnRow
-from hmem_fast.store import KeyRecord, MemoryRecord
+from hmem_fast.store import KeyRecord, MemoryRecord, NewLink
 from hmem_fast.store.record import dump_metadata
 from hmem_fast.types import FloatArray
 
-__all__ = ["ExportFolder", "Link", "Read"]
+__all__ = ["ExportFolder", "Read"]
 
 #: A row of SQLite's holds no more, so neither does a line that is to become one.
 _MAX_LINE_BYTES = 1 << 30
@@ -50,14 +51,6 @@ class Read(NamedTuple):
     memory: MemoryRecord
     turn: TurnRow
     keys: list[KeyRecord]
-
-
-class Link(NamedTuple):
-    """A link of an export."""
-
-    source: int
-    target: int
-    weight: float
 
 
 class ExportFolder:
@@ -147,19 +140,31 @@ class ExportFolder:
                     f"got {counted}"
                 )
 
-    def links(self) -> Iterator[Link]:
-        """Read all links, by ascending source and target."""
-        last, n = (0, 0), 0
+    def links(self) -> Iterator[NewLink]:
+        """Read all links, by ascending source, target and kind."""
+        last, n = (0, 0, ""), 0
         for where, value in self._lines(LINKS):
             fields = Fields(where, value)
-            link = Link(fields.whole("source", 1, MAX_ID), fields.whole("target", 1, MAX_ID), fields.number("weight"))
+            link = self._read_link(fields)
             fields.end()
-            if (link.source, link.target) <= last:
-                raise fields.error("source", f"source and target behind {last}, those of the line before", link[:2])
-            last, n = (link.source, link.target), n + 1
+            if link[:3] <= last:
+                wanted = f"source, target and kind behind {last}, those of the line before"
+                raise fields.error("source", wanted, link[:3])
+            last, n = link[:3], n + 1
             yield link
         if n != self.manifest.links:
             raise InvalidValueError(f"{self._folder / LINKS}: wanted {self.manifest.links} links, got {n}")
+
+    def _read_link(self, fields: Fields) -> NewLink:
+        source, target = fields.whole("source", 1, MAX_ID), fields.whole("target", 1, MAX_ID)
+        # The first exports knew one kind only.
+        kind = fields.text("kind") if self.manifest.export_version > 1 else LINK
+        if kind not in LINK_KINDS:
+            raise fields.error("kind", f"one of {', '.join(LINK_KINDS)}", kind)
+        weight = fields.number("weight")
+        if not weight > 0:
+            raise fields.error("weight", "a number above 0", weight)
+        return NewLink(source, target, kind, weight)
 
     def _lines(self, name: str) -> Iterator[tuple[str, object]]:
         """Give each line's name, for messages, and what stands in it."""

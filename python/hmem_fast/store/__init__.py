@@ -9,7 +9,7 @@ from hmem_fast.store.backup import Progress
 from hmem_fast.store.change import Change
 from hmem_fast.store.erase import Erased
 from hmem_fast.store.plan import ForgetPlan
-from hmem_fast.store.record import KeyRecord, MemoryRecord, NewKey
+from hmem_fast.store.record import KeyRecord, LinkRecord, MemoryRecord, NewKey, NewLink
 from hmem_fast.store.repair import Repaired
 from hmem_fast.store.snapshots import Snapshots
 from hmem_fast.store.trace_store import Durability, Mode, TraceStore
@@ -22,9 +22,11 @@ __all__ = [
     "Erased",
     "ForgetPlan",
     "KeyRecord",
+    "LinkRecord",
     "MemoryRecord",
     "Mode",
     "NewKey",
+    "NewLink",
     "Problem",
     "Progress",
     "Repaired",

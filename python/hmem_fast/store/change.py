@@ -22,15 +22,19 @@ class Change:
         Memories that are there now and were added or changed, ascending.
     removed : tuple of int
         Memories that were changed or removed and are not there now, ascending.
+    linked : tuple of int
+        Memories that are there and whose outgoing links were added, changed or removed, ascending. Links that went
+        with a memory at their other end are not told of.
     restart : bool
         Whether the point that was asked about is not in the history of this file, because a backup was put back, say.
-        Then `put` is all there is, `removed` is empty, and what is derived must be thrown away first.
+        Then `put` and `linked` are all there is, `removed` is empty, and what is derived must be thrown away first.
     """
 
     change_seq: int
     stamp: int
     put: tuple[int, ...]
     removed: tuple[int, ...]
+    linked: tuple[int, ...] = ()
     restart: bool = False
 
 

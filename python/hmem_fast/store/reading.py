@@ -11,7 +11,7 @@ from typing import Any
 from hmem_fast.store.change import Change
 from hmem_fast.store.connection import Connection
 from hmem_fast.store.plan import ForgetPlan, plan_forget
-from hmem_fast.store.record import KeyRecord, MemoryRecord, check_row
+from hmem_fast.store.record import KeyRecord, LinkRecord, MemoryRecord, check_row
 from hmem_fast.store.schema import STORE_ID, load_property
 
 __all__ = ["Reading"]
@@ -66,17 +66,20 @@ class Reading:
             last, last_stamp = _last_change(connection)
             restart = not _is_in_history(connection, change_seq, stamp)
             if restart or change_seq == 0:
-                return Change(last, last_stamp, tuple(self.memory_ids()), (), restart)
+                sources = connection.execute("SELECT DISTINCT source FROM links ORDER BY source")
+                return Change(last, last_stamp, tuple(self.memory_ids()), (), tuple(i for (i,) in sources), restart)
             rows = connection.execute(
-                "SELECT DISTINCT c.memory_id, m.memory_id IS NOT NULL FROM changes AS c "
-                "LEFT JOIN memories AS m USING (memory_id) WHERE c.change_seq > ? ORDER BY c.memory_id",
+                "SELECT c.memory_id, m.memory_id IS NOT NULL, max(c.operation <> 'link'), max(c.operation = 'link') "
+                "FROM changes AS c LEFT JOIN memories AS m USING (memory_id) WHERE c.change_seq > ? "
+                "GROUP BY c.memory_id ORDER BY c.memory_id",
                 (change_seq,),
             ).fetchall()
         return Change(
             last,
             last_stamp,
-            tuple(memory_id for memory_id, there in rows if there),
-            tuple(memory_id for memory_id, there in rows if not there),
+            put=tuple(memory_id for memory_id, there, put, _ in rows if there and put),
+            removed=tuple(memory_id for memory_id, there, _, _ in rows if not there),
+            linked=tuple(memory_id for memory_id, there, _, linked in rows if there and linked),
         )
 
     def pending(self, change_seq: int) -> int:
@@ -127,6 +130,34 @@ class Reading:
             check_row(record, checksum)
             found[record.memory_id] = record
         return found
+
+    def links(self, sources: Iterable[int] | None = None) -> list[LinkRecord]:
+        """Read the links that come from memories, or all, by ascending source, target and kind."""
+        if sources is None:
+            return self._links("", ())
+        return self._links("WHERE source IN (SELECT value FROM json_each(?))", (json.dumps(list(sources)),))
+
+    def links_after(self, link_id: int) -> list[LinkRecord]:
+        """Read the links that were made or changed after the one with this id."""
+        return self._links("WHERE link_id > ?", (link_id,))
+
+    def links_of(self, memory_id: int) -> list[LinkRecord]:
+        """Read the links from a memory and to it, by ascending source, target and kind."""
+        return self._links("WHERE source = ?1 OR target = ?1", (memory_id,))
+
+    def _links(self, some: str, parameters: tuple[object, ...]) -> list[LinkRecord]:
+        with self.snapshot() as connection:
+            rows = connection.execute(
+                f"SELECT link_id, source, target, kind, weight, checksum FROM links {some} "  # noqa: S608 - constants
+                "ORDER BY source, target, kind",
+                parameters,
+            ).fetchall()
+        links = []
+        for *fields, checksum in rows:
+            link = LinkRecord(*fields)
+            check_row(link, checksum)
+            links.append(link)
+        return links
 
     def id_of(self, external_id: str) -> int | None:
         """Id of the memory with this external id, if there is one."""

@@ -19,8 +19,10 @@ from hmem_fast.types import FloatArray
 
 __all__ = [
     "KeyRecord",
+    "LinkRecord",
     "MemoryRecord",
     "NewKey",
+    "NewLink",
     "NewMemory",
     "check_text",
     "dump_metadata",
@@ -75,6 +77,15 @@ class NewKey(NamedTuple):
     producer: str | None
 
 
+class NewLink(NamedTuple):
+    """A link that is about to be stored."""
+
+    source: int
+    target: int
+    kind: str
+    weight: float
+
+
 class KeyRecord(NamedTuple):
     """What is stored of a key."""
 
@@ -96,12 +107,30 @@ class KeyRecord(NamedTuple):
         return types[4] is not str and bytes not in (types[2], types[3], types[5]) and self.checksum() == stored
 
 
+class LinkRecord(NamedTuple):
+    """What is stored of a link."""
+
+    link_id: int
+    source: int
+    target: int
+    kind: str
+    weight: float
+
+    def checksum(self) -> int:
+        """CRC-32 of the row."""
+        return row_checksum(*self)
+
+    def is_whole(self, stored: int) -> bool:
+        """Whether it is what was written. Text and bytes have the same checksum, so that is looked at too."""
+        return bytes not in map(type, self) and self.checksum() == stored
+
+
 def damaged(what: str) -> StoreCorruptError:
     """Say that a row does not match its checksum."""
     return StoreCorruptError(f"{what}: its checksum does not match; the file was damaged or edited by hand")
 
 
-def check_row(record: MemoryRecord | KeyRecord, stored: int) -> None:
+def check_row(record: MemoryRecord | KeyRecord | LinkRecord, stored: int) -> None:
     """Compare a row that was read with the checksum beside it.
 
     Raises
@@ -110,8 +139,10 @@ def check_row(record: MemoryRecord | KeyRecord, stored: int) -> None:
         If they differ; the message names the row.
     """
     if not record.is_whole(stored):
-        name = f"memory {record.memory_id}" if isinstance(record, MemoryRecord) else f"key {record.key_id}"
-        raise damaged(name)
+        raise damaged(f"{_NAMES[type(record)]} {record[0]}")
+
+
+_NAMES: dict[type, str] = {MemoryRecord: "memory", KeyRecord: "key", LinkRecord: "link"}
 
 
 def check_text(argument: str, text: object) -> str:

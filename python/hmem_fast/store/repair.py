@@ -20,10 +20,6 @@ from hmem_fast.store.verify import Problem, Text, Verified, quoted, text_as_byte
 __all__ = ["Repaired", "free_name", "repair"]
 
 
-#: Links have no id of their own.
-_TO_NOWHERE = "source NOT IN (SELECT memory_id FROM memories) OR target NOT IN (SELECT memory_id FROM memories)"
-
-
 @dataclass(frozen=True, slots=True)
 class Repaired:
     """What `TraceStore.repair` did.
@@ -66,7 +62,8 @@ def repair(transaction: Transaction, folder: Path, backup: str, *, drop: bool) -
         if p.kind == "reference" or (p.kind == "checksum" and p.table not in ("memories", "keys", "properties"))
         if not (p.table == "keys" and p.id in damaged_keys)
     )
-    owners = [_owner(connection, key_id) for key_id in damaged_keys]
+    owners = [_int_of(connection, "keys", "memory_id", key_id) for key_id in damaged_keys]
+    sources = [_int_of(connection, table, "source", row_id) for table, row_id in strays if table == "links"]
 
     lost = _Quarantine(connection)
     lost.add("keys", damaged_keys)
@@ -75,19 +72,18 @@ def repair(transaction: Transaction, folder: Path, backup: str, *, drop: bool) -
         lost.add_keys_of(memory_id)
     for table, row_id in strays:
         lost.add(table, [row_id])
-    lost.add_links_to_nowhere()
     quarantine = lost.write(folder) if lost.lines else None
 
     connection.executemany("DELETE FROM keys WHERE key_id = ?", [(key_id,) for key_id in damaged_keys])
     for table, row_id in strays:
         connection.execute(f"DELETE FROM {quoted(table)} WHERE rowid = ?", (row_id,))  # noqa: S608 - quoted
-    connection.execute(f"DELETE FROM links WHERE {_TO_NOWHERE}")  # noqa: S608 - a constant
     if drop:
         for memory_id in damaged_memories:
             transaction.delete_memory(memory_id)
     there = {memory_id for (memory_id,) in connection.execute("SELECT memory_id FROM memories")}
     stale = sorted({owner for owner in owners if owner is not None and owner in there})
     transaction.log("put", stale)
+    transaction.log("link", sorted({source for source in sources if source is not None and source in there}))
     return Repaired(backup, quarantine, damaged_keys, tuple(stale), damaged_memories, verify(connection).problems)
 
 
@@ -107,9 +103,10 @@ def _ids(found: Verified, table: str, *kinds: str) -> tuple[int, ...]:
     return tuple(p.id for p in found.problems if p.table == table and p.kind in kinds and p.id is not None)
 
 
-def _owner(connection: sqlite3.Connection, key_id: int) -> int | None:
-    """The memory that a key says it belongs to; the damage may have hit just that."""
-    (memory_id,) = connection.execute("SELECT memory_id FROM keys WHERE key_id = ?", (key_id,)).fetchone()
+def _int_of(connection: sqlite3.Connection, table: str, column: str, row_id: int) -> int | None:
+    """The memory that a row says it belongs to; the damage may have hit just that."""
+    query = f"SELECT {column} FROM {table} WHERE rowid = ?"  # noqa: S608 - constants
+    (memory_id,) = connection.execute(query, (row_id,)).fetchone()
     return memory_id if isinstance(memory_id, int) else None
 
 
@@ -128,10 +125,6 @@ class _Quarantine:
     def add_keys_of(self, memory_id: int) -> None:
         """Add a memory's keys."""
         self._add("keys", "SELECT * FROM keys WHERE memory_id = ? ORDER BY key_id", memory_id)
-
-    def add_links_to_nowhere(self) -> None:
-        """Add the links that lack one of their ends."""
-        self._add("links", f"SELECT * FROM links WHERE {_TO_NOWHERE}")  # noqa: S608 - a constant
 
     def write(self, folder: Path) -> str:
         """Write all of it to a file of its own; gives its name."""

@@ -18,7 +18,7 @@ __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "STORE_ID", "create", "migrate"]
 APPLICATION_ID = 0x686D656D
 
 #: Version of the file format; moves apart from the version of the package.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: The property that tells one store from all others. A copy has the same.
 STORE_ID = "store_id"
@@ -54,18 +54,21 @@ CREATE TABLE keys (
     "CREATE INDEX keys_by_memory ON keys (memory_id, key_id)",
     """
 CREATE TABLE links (
+    link_id     INTEGER PRIMARY KEY AUTOINCREMENT,   -- never given twice
     source      INTEGER NOT NULL REFERENCES memories ON DELETE CASCADE,
     target      INTEGER NOT NULL REFERENCES memories ON DELETE CASCADE,
+    kind        TEXT NOT NULL,               -- who made it, see docs/format.md
     weight      REAL NOT NULL,
-    PRIMARY KEY (source, target)
-) WITHOUT ROWID
+    checksum    INTEGER NOT NULL,
+    UNIQUE (source, target, kind)
+)
     """,
     "CREATE INDEX links_by_target ON links (target)",
     """
 CREATE TABLE changes (
     change_seq  INTEGER PRIMARY KEY AUTOINCREMENT,
-    operation   TEXT NOT NULL CHECK (operation IN ('put', 'remove')),
-    memory_id   INTEGER NOT NULL,
+    operation   TEXT NOT NULL CHECK (operation IN ('put', 'remove', 'link')),
+    memory_id   INTEGER NOT NULL,            -- for 'link' the one that the link comes from
     stamp       INTEGER NOT NULL             -- drawn at random, the same in all rows of a transaction
 )
     """,
@@ -107,8 +110,46 @@ CREATE TABLE properties (
     _name(connection)
 
 
+def _to_3(connection: sqlite3.Connection) -> None:
+    """Give links a kind and a checksum, and let the change log tell of them."""
+    connection.execute("DROP INDEX links_by_target")
+    connection.execute("ALTER TABLE links RENAME TO links_2")
+    connection.execute(
+        """
+CREATE TABLE links (
+    link_id     INTEGER PRIMARY KEY AUTOINCREMENT,   -- never given twice
+    source      INTEGER NOT NULL REFERENCES memories ON DELETE CASCADE,
+    target      INTEGER NOT NULL REFERENCES memories ON DELETE CASCADE,
+    kind        TEXT NOT NULL,               -- who made it, see docs/format.md
+    weight      REAL NOT NULL,
+    checksum    INTEGER NOT NULL,
+    UNIQUE (source, target, kind)
+)
+        """
+    )
+    connection.execute(
+        "INSERT INTO links SELECT n, source, target, 'link', weight, row_checksum(n, source, target, 'link', weight) "
+        "FROM (SELECT row_number() OVER (ORDER BY source, target) AS n, source, target, weight FROM links_2)"
+    )
+    connection.execute("DROP TABLE links_2")
+    connection.execute("CREATE INDEX links_by_target ON links (target)")
+    connection.execute("ALTER TABLE changes RENAME TO changes_2")
+    connection.execute(
+        """
+CREATE TABLE changes (
+    change_seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    operation   TEXT NOT NULL CHECK (operation IN ('put', 'remove', 'link')),
+    memory_id   INTEGER NOT NULL,            -- for 'link' the one that the link comes from
+    stamp       INTEGER NOT NULL             -- drawn at random, the same in all rows of a transaction
+)
+        """
+    )
+    connection.execute("INSERT INTO changes SELECT * FROM changes_2 ORDER BY change_seq")
+    connection.execute("DROP TABLE changes_2")
+
+
 # Entry v takes a file from version v to v + 1. What an entry writes never changes once a version is out.
-_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
+_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2, 2: _to_3}
 
 
 def create(connection: sqlite3.Connection, use_tables: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from hmem_fast.errors import DuplicateIdError, UnknownIdError
 from hmem_fast.store.change import new_stamp
-from hmem_fast.store.record import KeyRecord, MemoryRecord, NewKey, NewMemory
+from hmem_fast.store.record import KeyRecord, LinkRecord, MemoryRecord, NewKey, NewLink, NewMemory
 
 __all__ = ["Transaction"]
 
@@ -35,6 +35,7 @@ class Transaction:
         given = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
         self._next_memory_id: int = given.get("memories", 0) + 1
         self._next_key_id: int = given.get("keys", 0) + 1
+        self._next_link_id: int = given.get("links", 0) + 1
         self.before: int = given.get("changes", 0)
         self.change_seq = self.before
         self.stamp = new_stamp()
@@ -82,9 +83,48 @@ class Transaction:
         )
         self.log("put", [record.memory_id for record in memories])
 
-    def insert_links(self, links: Iterable[tuple[int, int, float]]) -> None:
-        """Add links (source, target, weight) between memories that are there, replacing those that are there."""
-        self.connection.executemany("INSERT OR REPLACE INTO links (source, target, weight) VALUES (?, ?, ?)", links)
+    def put_links(self, links: Iterable[NewLink]) -> None:
+        """Add links between memories that are there, in the place of those with the same ends and kind.
+
+        Raises
+        ------
+        UnknownIdError
+            If one of the memories is not there; the transaction must be given up then.
+        """
+        latest = {link[:3]: link for link in links}
+        self.connection.executemany("DELETE FROM links WHERE source = ? AND target = ? AND kind = ?", latest)
+        # SQLite gives whole weights back as floats, and the checksum tells them apart.
+        records = [
+            LinkRecord(link_id, *link[:3], float(link.weight))
+            for link_id, link in enumerate(latest.values(), self._next_link_id)
+        ]
+        self._next_link_id += len(records)
+        try:
+            self.connection.executemany(
+                "INSERT INTO links (link_id, source, target, kind, weight, checksum) VALUES (?, ?, ?, ?, ?, ?)",
+                [(*record, record.checksum()) for record in records],
+            )
+        except sqlite3.IntegrityError:
+            raise self._unknown(end for record in records for end in (record.source, record.target)) from None
+        self.log("link", dict.fromkeys(record.source for record in records))
+
+    def delete_links(self, links: Iterable[tuple[int, int, str]]) -> None:
+        """Remove links, each told by source, target and kind.
+
+        Raises
+        ------
+        UnknownIdError
+            If one of them is not there; the transaction must be given up then.
+        """
+        sources: dict[int, None] = {}
+        for source, target, kind in links:
+            gone = self.connection.execute(
+                "DELETE FROM links WHERE source = ? AND target = ? AND kind = ?", (source, target, kind)
+            ).rowcount
+            if not gone:
+                raise UnknownIdError(f"link: there is none from memory {source} to memory {target}")
+            sources[source] = None
+        self.log("link", sources)
 
     def give_ids(self, last_memory_id: int, last_key_id: int) -> None:
         """Take ids up to these for given, so that no new memory or key gets one of them."""
@@ -143,6 +183,12 @@ class Transaction:
             (operation, self.stamp, json.dumps(list(memory_ids))),
         )
         self.change_seq += logged.rowcount
+
+    def _unknown(self, memory_ids: Iterable[int]) -> UnknownIdError:
+        """Say which of these memories is not there."""
+        there = "SELECT 1 FROM memories WHERE memory_id = ?"
+        missing = next(i for i in memory_ids if self.connection.execute(there, (i,)).fetchone() is None)
+        return UnknownIdError(f"id: there is no memory {missing}")
 
     def _duplicate(self, external_ids: Iterable[str | None]) -> DuplicateIdError:
         """Say which external id of new memories is in use, by an older memory or twice among them."""

@@ -1,13 +1,13 @@
-"""Made the stores in `store-v1/` and what they answer, with the last version of hmem_fast that wrote format version 1.
+"""Made the stores in `store-v<N>/` and what they answer, with the last hmem_fast that wrote format version N.
 
-It stands here to show what is in them. Run with a newer version it makes stores of a newer format, so it refuses.
+It stands here to show what is in them, and to make those of the current format before it changes. What is there is
+never made again: a newer version would write a newer format.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sqlite3
 import sys
 from contextlib import closing
@@ -18,7 +18,7 @@ import numpy as np
 from hmem_fast.memory import Memory
 from hmem_fast.store.schema import SCHEMA_VERSION
 
-HERE = Path(__file__).resolve().parent / "store-v1"
+HERE = Path(__file__).resolve().parent / f"store-v{SCHEMA_VERSION}"
 
 TURNS = [
     {"text": "Hi Ben! How was the trip? Where did you sleep?", "speaker": "Ann", "session": "1", "time": 1700000000.0},
@@ -103,8 +103,8 @@ def expected(folder: Path, queries: list[dict]) -> dict:
 
 
 def main() -> None:
-    if SCHEMA_VERSION != 1:
-        sys.exit(f"this hmem_fast writes format version {SCHEMA_VERSION}; the stores here are of version 1")
+    if HERE.exists():
+        sys.exit(f"{HERE} is there already")
     answers = {}
     vector_queries = [
         {"query": row.tolist(), **options}
@@ -116,12 +116,11 @@ def main() -> None:
     ]
     for name, make, queries in (("hashing", make_hashing, QUERIES), ("vectors", make_vectors, vector_queries)):
         folder = HERE / name
-        shutil.rmtree(folder, ignore_errors=True)
         make(folder)
         answers[name] = expected(folder, queries)
         (folder / "writer.lock").unlink()
         with closing(sqlite3.connect(folder / "truth.sqlite3")) as file:
-            assert file.execute("PRAGMA user_version").fetchone() == (1,)
+            assert file.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     (HERE / "expected.json").write_text(json.dumps(answers, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
