@@ -43,6 +43,7 @@ class MemoryMachine(RuleBasedStateMachine):
         self.memory = self.open()
         self.reader = self.open(mode="r")
         self.contents = {}
+        self.links = {}
 
     def open(self, mode="w"):
         return Memory.open(self.path, encoder=ENCODER, mode=mode, durability="none")
@@ -80,6 +81,24 @@ class MemoryMachine(RuleBasedStateMachine):
         self.memory.forget(gone)
         for memory_id in gone:
             del self.contents[memory_id]
+        self.drop_links(gone)
+
+    @precondition(lambda self: len(self.contents) > 1)
+    @rule(pairs=st.lists(st.tuples(picks, picks), min_size=1, max_size=3), weight=st.integers(1, 9))
+    def link(self, pairs, weight):
+        chosen = {(self.pick(a), self.pick(b)): weight for a, b in pairs if self.pick(a) != self.pick(b)}
+        self.memory.link_many((*pair, weight) for pair in chosen)
+        self.links.update(chosen)
+
+    @precondition(lambda self: self.links)
+    @rule(number=picks)
+    def unlink(self, number):
+        pair = sorted(self.links)[number % len(self.links)]
+        self.memory.unlink(*pair)
+        del self.links[pair]
+
+    def drop_links(self, gone):
+        self.links = {pair: weight for pair, weight in self.links.items() if not gone & set(pair)}
 
     @precondition(lambda self: self.contents)
     @rule(number=picks)
@@ -92,6 +111,7 @@ class MemoryMachine(RuleBasedStateMachine):
     def purge(self, numbers):
         gone = {self.pick(number) for number in numbers}
         texts = [self.contents.pop(memory_id)[0] for memory_id in gone]
+        self.drop_links(gone)
         assert self.memory.purge(gone).is_complete
         self.search_files_for(texts)
 
@@ -136,6 +156,18 @@ class MemoryMachine(RuleBasedStateMachine):
                         live = memory.recall(query, k=1000, pipeline=pipeline)
                         assert [(hit.id, hit.score) for hit in live] == rebuilt
             assert self.memory.info().keys == fresh.info().keys
+
+    @invariant()
+    def leads_where_links_lead(self):
+        for memory_id in self.contents:
+            led_to = {target: weight for (source, target), weight in self.links.items() if source == memory_id}
+            for memory in (self.memory, self.reader):
+                chain = memory.chain(memory_id, hops=1, alternatives=len(self.contents))
+                reached = {}
+                for hop in chain:
+                    reached = {hop.hit.id: hop.hit.score, **{other.id: other.share for other in hop.alternatives}}
+                total = sum(led_to.values())
+                assert reached == pytest.approx({i: weight / total for i, weight in led_to.items()}, abs=0.05)
 
     @invariant()
     def derived_keys_are_those_of_a_memory_that_never_knew_anything_else(self):

@@ -55,21 +55,23 @@ class EntityGraph:
         with self._following:
             with store.snapshot() as connection:
                 change = store.changes_since(self._change_seq, self._stamp)
-                first = store.memories(change.put[:_CHUNK])
-                linked = _links_of(connection, change.put)
+                # A memory that leads elsewhere now is made anew too: its links are those that stand in the truth.
+                put = sorted({*change.put, *change.linked})
+                first = store.memories(put[:_CHUNK])
+                linked = _links_of(connection, put)
             if change.restart:
                 self._clear()
-            if change.put or change.removed:
+            if put or change.removed:
                 graph = self._graph.copy()
                 titles = set(self._with_title)
-                _remove(graph, (*change.removed, *change.put))
-                for memory_id in (*change.removed, *change.put):
+                _remove(graph, (*change.removed, *put))
+                for memory_id in (*change.removed, *put):
                     self._drop(memory_id)
                 links = self._read(first.values())
                 # What is changed meanwhile stands in the log behind `change`, and is read again.
-                for start in range(_CHUNK, len(change.put), _CHUNK):
-                    links += self._read(store.memories(change.put[start : start + _CHUNK]).values())
-                links += self._mentions(titles, change.put)
+                for start in range(_CHUNK, len(put), _CHUNK):
+                    links += self._read(store.memories(put[start : start + _CHUNK]).values())
+                links += self._mentions(titles, put)
                 _remove(graph, (_title_node(title) for title in titles - set(self._with_title)))
                 links += linked
                 if links:

@@ -16,16 +16,15 @@ from hmem_fast.errors import ClosedError, StoreManyError, UnknownIdError
 from hmem_fast.memory.encoder_slot import EncoderSlot
 from hmem_fast.memory.follower import Follower
 from hmem_fast.memory.keys import KeyRecipe
+from hmem_fast.memory.linked import Linked
 from hmem_fast.memory.live_index import LiveIndex
 from hmem_fast.memory.opening import RECORDED, Recorded, open_parts
 from hmem_fast.memory.pipeline import Pipeline
 from hmem_fast.memory.purge import PURGE_PENDING, finish_purge
-from hmem_fast.memory.reader import Reader
 from hmem_fast.memory.records import read_records
 from hmem_fast.memory.result import Completed, ForgetPlan, Recall, Record
 from hmem_fast.memory.transfer_import import check_imported
 from hmem_fast.memory.turn import NewTurn, check_id, check_ids
-from hmem_fast.memory.upkeep import Upkeep
 from hmem_fast.memory.where import Where
 from hmem_fast.memory.writer import check_source_of_keys
 from hmem_fast.store import Durability, Mode, TraceStore
@@ -40,7 +39,7 @@ _CHUNK = 1000
 _KEEP: Any = object()  # marks an argument of `update` that was not given
 
 
-class Memory(Upkeep):
+class Memory(Linked):
     """A long-term memory: texts go in, a later question gives back what was meant.
 
     Open one with `Memory.open`; use it as a context manager or call `close`. Any number of threads may use one memory
@@ -61,7 +60,6 @@ class Memory(Upkeep):
     ) -> None:
         super().__init__(store, index, slot, recipe)
         self._max_text_bytes = max_text_bytes
-        self._reader = Reader(store, index, slot)
 
     @classmethod
     def open(
@@ -74,6 +72,7 @@ class Memory(Upkeep):
         *,
         recipe: KeyRecipe | None = None,
         max_text_bytes: int = 1 << 20,
+        link_turns: bool = False,
     ) -> Self:
         """Open a memory, or make a new one.
 
@@ -94,6 +93,8 @@ class Memory(Upkeep):
             How keys and words are made in a new store.
         max_text_bytes : int
             Longest text of one memory, in bytes of UTF-8.
+        link_turns : bool
+            Whether a turn that is stored is linked to the one before it in its session, as `link_turns` does.
 
         Raises
         ------
@@ -115,6 +116,7 @@ class Memory(Upkeep):
             index = LiveIndex(store, recipe, slot.dim)
             index.open()
             memory = cls(store, index, slot, recipe, max_text_bytes)
+            memory._writer.links_turns = link_turns
             if mode == "w" and store.properties().get(PURGE_PENDING):
                 finish_purge(store, index, memory._saver, wait_seconds=0.1)
         except BaseException:
@@ -136,6 +138,7 @@ class Memory(Upkeep):
         time: datetime | float | None = None,
         metadata: Mapping[str, Any] | None = None,
         external_id: str | None = None,
+        after: int | Sequence[int] = (),
     ) -> int:
         """Remember a text. When the call returns, it is durable and can be recalled.
 
@@ -157,6 +160,8 @@ class Memory(Upkeep):
             Anything JSON can hold, given back with the hit and usable in `where`.
         external_id : str, optional
             The caller's own id; unique.
+        after : int or sequence of int
+            Memories that lead to this one: they are linked to it as `link` does, with a weight of 1.
 
         Returns
         -------
@@ -169,10 +174,12 @@ class Memory(Upkeep):
             If an argument is not what it should be; nothing is stored then.
         DuplicateIdError
             If `external_id` is in use.
+        UnknownIdError
+            If a memory that is to lead to this one is not there.
         """
         item = {
             "text": text, "cues": cues, "vector": vector, "vectors": vectors, "speaker": speaker, "session": session,
-            "time": time, "metadata": metadata, "external_id": external_id,
+            "time": time, "metadata": metadata, "external_id": external_id, "after": after,
         }  # fmt: skip
         turn = self._check(item)
         with self._changing():

@@ -10,12 +10,16 @@ from typing import Any, overload
 from hmem_fast.types import FloatArray
 
 __all__ = [
+    "Alternative",
+    "Chain",
     "Completed",
     "Explanation",
     "ForgetPlan",
     "Hit",
     "HitExplanation",
+    "Hop",
     "KeyMatch",
+    "Link",
     "Recall",
     "Record",
     "StoreInfo",
@@ -170,6 +174,77 @@ class Completed:
     """Updates that were made."""
     hits: Recall
     """The memories nearest to where it rests; their scores are the cosines of their closest keys with `vector`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A memory that a hop could have led to."""
+
+    id: int
+    overlap: float
+    """How much of its code was active, 0 to 1; the cosine for ``code="dense"``."""
+    share: float
+    """Its part of all that was led to, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A step of a chain: the memory it came to, whose `score` is its part of all that was led to."""
+
+    hit: Hit
+    overlap: float
+    """How much of the memory's code was active, 0 to 1; the cosine for ``code="dense"``."""
+    alternatives: tuple[Alternative, ...]
+    """What else was reached and had not been visited, the strongest first."""
+
+
+class Chain(Sequence[Hop]):
+    """The hops of a chain, in their order.
+
+    Attributes
+    ----------
+    start : Hit
+        The memory it began at.
+    ended : str
+        ``"hops"``: as many were made as were asked for; ``"nothing new"``: nothing led on to where it had not been.
+    """
+
+    __slots__ = ("_hops", "ended", "start")
+
+    def __init__(self, start: Hit, hops: Sequence[Hop], *, ended: str) -> None:
+        self.start = start
+        self._hops = tuple(hops)
+        self.ended = ended
+
+    @overload
+    def __getitem__(self, index: int) -> Hop: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hop, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Hop | tuple[Hop, ...]:
+        return self._hops[index]
+
+    def __len__(self) -> int:
+        return len(self._hops)
+
+    def __iter__(self) -> Iterator[Hop]:
+        return iter(self._hops)
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n  {hop.overlap:.2f}  {hop.hit.text!r}" for hop in self._hops)
+        return f"Chain({len(self._hops)} hops from {self.start.text!r}{':' if lines else ''}{lines})"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A memory leads to another one."""
+
+    source: int
+    target: int
+    weight: float
+    kind: str
+    """``"link"``: made by the caller; ``"turn"``: from a turn to the next one; ``"use"``: learnt by `reinforce`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ __all__ = ["ITEM_FIELDS", "MAX_KEYS", "NewTurn", "from_seconds", "to_seconds"]
 MAX_KEYS = 32
 
 #: What `Memory.store` takes, and so what an item of `Memory.store_many` may name.
-ITEM_FIELDS = ("text", "cues", "vector", "vectors", "speaker", "session", "time", "metadata", "external_id")
+ITEM_FIELDS = ("text", "cues", "vector", "vectors", "speaker", "session", "time", "metadata", "external_id", "after")
 
 _KNOWN_FIELDS = frozenset(ITEM_FIELDS)
 
@@ -38,6 +38,8 @@ class NewTurn(NamedTuple):
     metadata: str
     """A JSON object."""
     external_id: str | None
+    after: tuple[int, ...]
+    """Memories that lead to this one."""
 
     @classmethod
     def from_item(cls, item: object, *, dim: int, max_text_bytes: int) -> NewTurn:
@@ -58,11 +60,14 @@ class NewTurn(NamedTuple):
             time=to_seconds(item.get("time")),
             metadata=dump_metadata(item.get("metadata")),
             external_id=check_name("external_id", item.get("external_id")),
+            after=tuple(check_ids(item.get("after", ()))),
         )
 
 
 def check_ids(ids: int | Iterable[int]) -> list[int]:
     """Give each id once."""
+    if ids == ():
+        return []
     wanted = [ids] if isinstance(ids, int | np.integer) else ids
     return list(dict.fromkeys(check_id(memory_id) for memory_id in wanted))
 
@@ -72,6 +77,15 @@ def check_id(memory_id: object) -> int:
     if isinstance(memory_id, bool) or not isinstance(memory_id, int | np.integer):
         raise DTypeError(f"id: wanted a whole number, got {type(memory_id).__name__}")
     return int(memory_id)
+
+
+def check_count(argument: str, value: object, least: int) -> int:
+    """Refuse what is no whole number from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise DTypeError(f"{argument}: wanted a whole number, got {type(value).__name__}")
+    if value < least:
+        raise InvalidValueError(f"{argument}: wanted {least} or more, got {value}")
+    return int(value)
 
 
 def check_size(argument: str, text: object, max_text_bytes: int) -> str:

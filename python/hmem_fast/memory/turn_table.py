@@ -182,6 +182,31 @@ def following(connection: sqlite3.Connection, session: str, seq: int, n: int) ->
     return [memory_id for (memory_id,) in rows]
 
 
+def previous(connection: sqlite3.Connection, memory_ids: Iterable[int]) -> dict[int, int]:
+    """For each of these turns the one before it in its session; those that are the first are left out."""
+    rows = connection.execute(
+        """
+        SELECT own.memory_id, (
+            SELECT memory_id FROM turns WHERE session = own.session AND seq < own.seq ORDER BY seq DESC LIMIT 1
+        ) AS before
+        FROM json_each(?) AS wanted JOIN turns AS own ON own.memory_id = wanted.value
+        WHERE before NOTNULL ORDER BY own.memory_id
+        """,
+        (json.dumps(list(memory_ids)),),
+    )
+    return dict(rows)
+
+
+def of_sessions(connection: sqlite3.Connection, session: str | None) -> list[int]:
+    """Ids of the turns of a session, or of all sessions, ascending."""
+    some = "NOTNULL" if session is None else "= ?"
+    rows = connection.execute(
+        f"SELECT memory_id FROM turns WHERE session {some} ORDER BY memory_id",  # noqa: S608 - constants
+        () if session is None else (session,),
+    )
+    return [memory_id for (memory_id,) in rows]
+
+
 def windows(
     connection: sqlite3.Connection, memory_ids: Iterable[int], n_turns: int
 ) -> dict[int, list[tuple[str | None, str]]]:

@@ -22,6 +22,7 @@ from hmem_fast.errors import (
 from hmem_fast.memory import turn_table
 from hmem_fast.memory.encoder_slot import EncoderSlot
 from hmem_fast.memory.keys import KeyRecipe
+from hmem_fast.memory.link import check_link, forget_turn, link_turns
 from hmem_fast.memory.live_index import Added
 from hmem_fast.memory.result import ForgetPlan
 from hmem_fast.memory.trace_rows import TraceRows, words_of
@@ -77,6 +78,8 @@ class Writer:
         self._store = store
         self._slot = slot
         self._recipe = recipe
+        #: Whether a new turn is linked to the one before it.
+        self.links_turns = False
 
     def add(self, turns: Sequence[NewTurn], on_encoded: Callable[[int], None]) -> Added:
         """Store turns in one transaction; `on_encoded` hears how many have their vectors."""
@@ -102,6 +105,7 @@ class Writer:
                 ),
             )
             key_ids = transaction.insert_keys_of(zip(memory_ids, keys, strict=True))
+            self._link(transaction, memory_ids, turns)
         rows = TraceRows(
             memory_ids=memory_ids,
             n_keys=[len(of_turn) for of_turn in keys],
@@ -111,6 +115,18 @@ class Writer:
             speakers=[turn.speaker for turn in turns],
         )
         return Added(transaction.before, transaction.change_seq, transaction.stamp, rows)
+
+    def _link(self, transaction: Transaction, memory_ids: Sequence[int], turns: Sequence[NewTurn]) -> None:
+        """Link new memories to those they were stored behind."""
+        links = [
+            check_link(before, memory_id, 1.0)
+            for memory_id, turn in zip(memory_ids, turns, strict=True)
+            for before in turn.after
+        ]
+        if links:
+            transaction.put_links(links)
+        if self.links_turns and any(turn.session is not None for turn in turns):
+            link_turns(transaction, memory_ids)
 
     def update(self, memory_id: int, turn: NewTurn, *, keep_time: bool) -> None:
         """Write a memory anew; its place in its session stays."""
@@ -170,6 +186,7 @@ class Writer:
         rekeyed = self._renew_contexts(near, without=gone)
         with self._store.transaction() as transaction:
             for memory_id in gone:
+                forget_turn(transaction, memory_id)
                 transaction.delete_memory(memory_id)
             for memory in rekeyed:
                 _write(transaction, memory)
