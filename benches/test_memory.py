@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from benches.peers.real_rows import encoded
-from benches.peers.real_texts import data_folder, read_texts, sentences
 from hmem_fast.errors import HmemError
+from hmem_fast.evaluate.data_folder import data_folder
+from hmem_fast.evaluate.texts import read_texts, sentences
 from hmem_fast.memory import Memory
 
 SIZES = [1_000, 20_000]

@@ -16,10 +16,10 @@ from benches.peers import compare as comparing
 from benches.peers.compare import Plan, compare
 from benches.peers.data_sets import DataSet, clustered, mix
 from benches.peers.methods import BASELINE, all_methods
-from benches.peers.real_texts import sentences
 from benches.peers.rounds import Times, orders, timed_calls
 from benches.peers.table import aligned, as_markdown, as_text
 from benches.peers.truth import Truth, first_wrong, recall, true_scores, truth_of
+from hmem_fast.evaluate.texts import sentences
 
 ROOT = Path(__file__).resolve().parents[1]
 

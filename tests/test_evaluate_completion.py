@@ -78,10 +78,11 @@ def test_texts_are_distinct_and_in_a_fixed_order(folder):
     assert files[0].file == str(folder / "locomo/locomo5.json.xz")
 
 
-def test_a_data_folder_must_be_named_and_have_the_file(folder, monkeypatch):
+def test_a_data_folder_must_be_named_and_have_the_file(folder, monkeypatch, tmp_path):
     with pytest.raises(InvalidValueError, match=r"HMEM_DATA: wanted a folder with ett/x\.csv in it"):
         data_file("ett/x.csv")
     monkeypatch.delenv("HMEM_DATA")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidValueError, match=r"HMEM_DATA: .* it is not set"):
         data_file("clinc150/data_full.json.xz")
 

@@ -16,9 +16,9 @@ from benches.encode.implementations import CORE, int8_encoders
 from benches.encode.recall_store import items, store_of
 from benches.encode.rounds import Taken, alternate, median_ratio, timed_calls
 from benches.encode.texts import questions, sample
-from benches.peers.real_texts import sentences
 from hmem_fast import Memory
 from hmem_fast.encode import NativeEncoder
+from hmem_fast.evaluate.texts import sentences
 from hmem_fast.memory import DefaultPipeline
 
 __all__ = ["PARTS", "TimedPipeline", "measure", "shares"]

@@ -12,10 +12,10 @@ from typing import Any
 
 from benches.encode.texts import conversations, dialogues, intents
 from benches.peers.cache import digest
-from benches.peers.real_texts import sentences
 from hmem_fast import Memory
 from hmem_fast.encode import NativeEncoder, cache_dir
 from hmem_fast.encode.manifest import sha256_of
+from hmem_fast.evaluate.texts import sentences
 from hmem_fast.memory import RANKING_VERSION
 
 __all__ = ["items", "store_of"]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from benches.peers.real_texts import data_folder
 from hmem_fast.evaluate import Conversation, DataFile, load_locomo
+from hmem_fast.evaluate.data_folder import data_folder
 
 __all__ = [
     "conversations",

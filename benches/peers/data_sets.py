@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from benches.peers.real_rows import encoded
-from benches.peers.real_texts import data_folder, read_texts
 from hmem_fast.encode.manifest import sha256_of
+from hmem_fast.evaluate.data_folder import data_folder
 from hmem_fast.evaluate.result import DataFile
+from hmem_fast.evaluate.texts import read_texts
 
 __all__ = ["SETS", "WIDTH", "DataSet", "clustered", "mix", "real", "real_files", "unit"]
 

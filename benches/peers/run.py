@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from benches.peers.compare import Comparison, Plan, compare
 from benches.peers.data_sets import SETS, real_files
 from benches.peers.methods import all_methods
-from benches.peers.real_texts import data_folder, text_files
 from benches.peers.report import result_of, write_record
 from benches.peers.table import as_text
+from hmem_fast.evaluate.data_folder import data_folder
 from hmem_fast.evaluate.result import write_result
+from hmem_fast.evaluate.texts import text_files
 
 __all__ = ["run"]
 

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from hmem_fast.errors import InvalidValueError
 
-__all__ = ["data_file"]
+__all__ = ["data_file", "data_folder"]
+
+
+def data_folder() -> Path:
+    """Name the folder of the data sets: HMEM_DATA, else ``../shared/data``."""
+    return Path(os.environ.get("HMEM_DATA") or Path("..") / "shared" / "data")
 
 
 def data_file(name: str) -> Path:
@@ -16,12 +21,10 @@ def data_file(name: str) -> Path:
     Raises
     ------
     InvalidValueError
-        If HMEM_DATA is not set, or there is no such file in its folder.
+        If there is no such file in it.
     """
-    folder = os.environ.get("HMEM_DATA")
-    if not folder:
-        raise InvalidValueError(f"HMEM_DATA: wanted the folder of the data sets, with {name} in it; it is not set")
-    path = Path(folder) / name
+    path = data_folder() / name
     if not path.is_file():
-        raise InvalidValueError(f"HMEM_DATA: wanted a folder with {name} in it; there is no {path}")
+        unset = "" if os.environ.get("HMEM_DATA") else "; it is not set"
+        raise InvalidValueError(f"HMEM_DATA: wanted a folder with {name} in it; there is no {path}{unset}")
     return path

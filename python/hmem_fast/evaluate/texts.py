@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import lzma
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-__all__ = ["data_folder", "read_texts", "sentences", "text_files"]
+import numpy as np
+
+from hmem_fast.data_file import open_data
+
+__all__ = ["mixed_texts", "read_texts", "sentences", "text_files"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
 Reader = Callable[[IO[str]], Iterator[str]]
-
-
-def data_folder() -> Path:
-    """Name the folder of the public data sets: HMEM_DATA, else shared/data beside the repository."""
-    return Path(os.environ.get("HMEM_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
 
 def sentences(text: str) -> list[str]:
@@ -30,6 +28,11 @@ def sentences(text: str) -> list[str]:
 
 def read_texts(folder: Path) -> tuple[list[str], dict[str, int]]:
     """Read all files of `text_files`.
+
+    Raises
+    ------
+    InvalidValueError
+        If one of them cannot be read.
 
     Returns
     -------
@@ -42,10 +45,18 @@ def read_texts(folder: Path) -> tuple[list[str], dict[str, int]]:
     found = {}
     for name, reader in text_files().items():
         before = len(texts)
-        with lzma.open(folder / name, "rt", encoding="utf-8", newline="") as opened:
+        wanted = "the public data sets; set HMEM_DATA to their folder"
+        with open_data(folder / name, wanted=wanted, argument="HMEM_DATA") as raw:
+            opened = io.TextIOWrapper(raw, encoding="utf-8", newline="")
             texts.update(dict.fromkeys(text.strip() for text in reader(opened) if text.strip()))
         found[name] = len(texts) - before
     return list(texts), found
+
+
+def mixed_texts(folder: Path) -> tuple[list[str], dict[str, int]]:
+    """Read as `read_texts` does, in a random order that is always the same: the first n are a sample of all."""
+    texts, found = read_texts(folder)
+    return [texts[i] for i in np.random.default_rng(0).permutation(len(texts))], found
 
 
 def text_files() -> dict[str, Reader]:
