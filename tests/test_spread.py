@@ -171,7 +171,7 @@ def test_bad_spread():
 def test_it_follows_links_between_memories():
     with Memory.open(":memory:", encoder="hashing") as memory:
         ids = memory.store_many({"text": text} for text in ("the red lamp", "under the stairs", "no tea left"))
-        assert [hit.id for hit in memory.recall("red lamp", k=3, spread=True)][0] == ids[0]
+        assert memory.recall("red lamp", k=3, spread=True)[0].id == ids[0]
         memory.link(ids[0], ids[2], 3.0)
         assert [hit.id for hit in memory.recall("red lamp", k=2, spread=True)] == [ids[0], ids[2]]
         memory.unlink(ids[0], ids[2])
