@@ -8,6 +8,7 @@
 #   make bench-peers    only dense search, on SETS (real clustered mix) at SIZES (20000 100000); BENCH_ARGS are its other options
 #   make bench-store    what a store takes: to write, to open, to hold, to follow; BENCH_ARGS are its options
 #   make bench-encode   the core's encoder beside others: speed, fidelity, start, and a recall with it; BENCH_ARGS are its options
+#   make bench-associative  separator, index codes and associator beside dense numpy, and chains; BENCH_ARGS are its options
 #   make asan           the core's tests under AddressSanitizer (Linux on x86-64)
 #   make miri           the kernels' tests under Miri, in plain Rust (nightly, with the component miri)
 #   make check-arm      the NEON kernels against their definition, under emulation
@@ -39,7 +40,7 @@ ARM_EMULATOR ?= qemu-aarch64-static
 ARM_SYSROOT  ?= /usr/aarch64-linux-gnu
 RUSTC        ?= rustc
 
-.PHONY: demo test lint bench bench-kernels bench-peers bench-store bench-encode asan miri check-arm docs wheel clean
+.PHONY: demo test lint bench bench-kernels bench-peers bench-store bench-encode bench-associative asan miri check-arm docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/installed $(STAMPS)/weights
@@ -71,6 +72,9 @@ bench-store: $(STAMPS)/installed
 
 bench-encode: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/encode
 	$(BIN)/python -m benches.encode $(BENCH_ARGS)
+
+bench-associative: $(STAMPS)/installed
+	$(BIN)/python -m benches.associative $(BENCH_ARGS)
 
 bench-kernels:
 	cargo bench --quiet -p hmem-core --bench kernels

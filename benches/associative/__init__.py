@@ -1,0 +1,1 @@
+"""Separator, index codes and associator beside numpy."""
