@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from itertools import chain
 
 # Libraries read these once, when they are imported; so nothing that computes is imported above `main`.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -22,7 +23,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 def main(arguments: list[str]) -> None:
     """Measure, print a row for each figure."""
     parser = argparse.ArgumentParser(prog="python -m benches.associative")
-    parser.add_argument("--sizes", nargs="+", type=int, default=[20_000, 100_000], help="associations, for speed")
+    parser.add_argument("--sizes", nargs="*", type=int, default=[20_000, 100_000], help="associations, for speed")
     parser.add_argument("--chains", nargs="*", type=int, default=[20_000, 60_000, 100_000], help="memories, for chains")
     parser.add_argument("--rounds", type=int, default=9, help="alternating rounds")
     parser.add_argument("--json", metavar="OUT", help="write the result object there")
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> None:
     from hmem_fast.evaluate.result import make_result, write_result
 
     started, load, rows = time.perf_counter(), os.getloadavg()[0], []
-    for row in (*speed.measure(options.sizes, options.rounds), *chains.measure(options.chains)):
+    for row in chain(speed.measure(options.sizes, options.rounds), chains.measure(options.chains)):
         rows.append(row)
         print(as_text(row), flush=True)
     told = [f"--rounds={options.rounds}", "--sizes", *map(str, options.sizes), "--chains", *map(str, options.chains)]
