@@ -28,7 +28,7 @@ __all__ = ["BETAS", "MEMORIES", "NOISE", "clustered_patterns", "run_completion"]
 
 MEMORIES = (1_000, 5_000, 20_000)
 NOISE = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
-BETAS = (16.0, 64.0)
+BETAS = (16.0, 64.0, 256.0)
 
 #: Patterns of a cluster, on average, and how far they lie from its centre, as a multiple of the centre's length.
 _OF_A_CLUSTER = 50
