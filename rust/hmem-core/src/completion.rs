@@ -5,9 +5,13 @@
 
 use crate::attractor::{Patterns, check_beta};
 use crate::dense::index::delivered;
-use crate::dense::{Metric, NormalRows};
+use crate::dense::scan::Wish;
+use crate::dense::{DenseIndex, Metric, NormalRows};
 use crate::error::InputError;
 use crate::kernels::isa::Isa;
+use crate::rows::Rows;
+use crate::segment::Allowed;
+use crate::trace::TraceIndex;
 
 /// How cues settle.
 #[derive(Debug, Clone, Copy)]
@@ -27,13 +31,72 @@ impl Settling {
     }
 }
 
+/// Lets each query settle among the `k` rows of an index that are closest to it.
+///
+/// # Errors
+/// [`InputError`]; also where the index is not one of cosines.
+pub fn among_rows(
+    index: &DenseIndex,
+    queries: Rows<'_, f32>,
+    allowed: Option<&Allowed<'_>>,
+    k: usize,
+    by: Settling,
+) -> Result<Completed, InputError> {
+    if index.metric() != Metric::Cosine {
+        let got = format!("{:?}", index.metric().name());
+        return Err(InputError::Range { argument: "metric", wanted: "\"cosine\" to settle by", got });
+    }
+    queries.check_dim("queries", index.dim())?;
+    let cues = NormalRows::new("queries", queries, Metric::Cosine)?;
+    let view = index.view();
+    let columns = k.min(view.len());
+    let answers = index.hits(&view, &cues, allowed, Wish { k: columns, exact: true, threads: 1 })?;
+    let mut completed = Completed::with_capacity(cues.len(), columns, index.dim());
+    for (cue, hits) in answers.iter().enumerate() {
+        let found = hits.iter().map(|hit| {
+            let part = &view.parts()[hit.part];
+            Found { rows: part.segment().rows(), row: hit.row, id: part.ids()[hit.row], score: hit.score }
+        });
+        completed.push(index.isa(), &cues, cue, &found.collect::<Vec<_>>(), by);
+    }
+    Ok(completed)
+}
+
+/// Lets each query settle among the closest keys of the `k` memories whose closest keys are closest to it.
+///
+/// # Errors
+/// [`InputError`].
+pub fn among_memories(
+    index: &TraceIndex,
+    queries: Rows<'_, f32>,
+    allowed: Option<&Allowed<'_>>,
+    k: usize,
+    by: Settling,
+) -> Result<Completed, InputError> {
+    queries.check_dim("queries", index.dim())?;
+    let cues = NormalRows::new("queries", queries, Metric::Cosine)?;
+    let view = index.view();
+    let allowed = allowed.map(|allowed| view.filter(allowed)).transpose()?;
+    let columns = k.min(view.len());
+    let mut completed = Completed::with_capacity(cues.len(), columns, index.dim());
+    for cue in 0..cues.len() {
+        let best = index.best_keys(&view, &cues, cue, allowed.as_deref(), columns);
+        let found = best.iter().map(|best| {
+            let keys = view.parts()[best.part].segment().keys();
+            Found { rows: keys.rows(), row: best.key, id: best.id, score: best.score }
+        });
+        completed.push(index.coder().isa(), &cues, cue, &found.collect::<Vec<_>>(), by);
+    }
+    Ok(completed)
+}
+
 /// Something that was found: a row in normal form, the id that is answered, and the cosine with the cue.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Found<'a> {
-    pub(crate) rows: &'a NormalRows,
-    pub(crate) row: usize,
-    pub(crate) id: i64,
-    pub(crate) score: f64,
+struct Found<'a> {
+    rows: &'a NormalRows,
+    row: usize,
+    id: i64,
+    score: f64,
 }
 
 /// Where cues came to rest, and what was nearest to them where they started: `columns` a cue.
@@ -57,7 +120,7 @@ pub struct Completed {
 
 impl Completed {
     /// No cue yet, and room for `m`.
-    pub(crate) fn with_capacity(m: usize, columns: usize, d: usize) -> Self {
+    fn with_capacity(m: usize, columns: usize, d: usize) -> Self {
         Self {
             vectors: Vec::with_capacity(m * d),
             ids: Vec::with_capacity(m * columns),
@@ -70,14 +133,7 @@ impl Completed {
     }
 
     /// Lets row `cue` of `cues` settle among what was found, best first and at most `columns` of them.
-    pub(crate) fn push(
-        &mut self,
-        isa: Isa,
-        cues: &NormalRows,
-        cue: usize,
-        found: &[Found<'_>],
-        by: Settling,
-    ) {
+    fn push(&mut self, isa: Isa, cues: &NormalRows, cue: usize, found: &[Found<'_>], by: Settling) {
         let rows = found.iter().map(|found| found.rows.rows().row(found.row)).collect();
         let norms = found.iter().map(|found| found.rows.norms()[found.row]).collect();
         let state = cues.vector(cue, Metric::Cosine).collect();

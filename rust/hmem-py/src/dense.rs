@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use hmem_core::completion;
 use hmem_core::dense::index::{DenseIndex as Core, State};
 use hmem_core::dense::normal::Metric;
 use hmem_core::dense::scan::Wish;
@@ -264,7 +265,8 @@ impl DenseIndex {
         let allowed = convert::allowed(allowed)?;
         let queries = queries.rows()?;
         let allowed = allowed.as_ref().map(convert::Allowed::filter).transpose()?;
-        let completed = self.guard.run(py, || self.core.complete(queries, allowed.as_ref(), k, by))?;
+        let completed =
+            self.guard.run(py, || completion::among_rows(&self.core, queries, allowed.as_ref(), k, by))?;
         answer::completion(py, completed, self.core.dim())
     }
 

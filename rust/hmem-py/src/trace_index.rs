@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use hmem_core::completion;
 use hmem_core::trace;
 use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
@@ -280,7 +281,9 @@ impl TraceIndex {
         let allowed = convert::allowed(allowed)?;
         let queries = queries.rows()?;
         let allowed = allowed.as_ref().map(convert::Allowed::filter).transpose()?;
-        let completed = self.guard.run(py, || self.index.complete(queries, allowed.as_ref(), k, by))?;
+        let completed = self
+            .guard
+            .run(py, || completion::among_memories(&self.index, queries, allowed.as_ref(), k, by))?;
         answer::completion(py, completed, self.index.dim())
     }
 

@@ -7,7 +7,6 @@ use super::normal::{Metric, NormalRows};
 use super::scan::{self, Hit, Wish};
 use super::segment::DenseSegment;
 use crate::bitmap::Bitmap;
-use crate::completion::{Completed, Found, Settling};
 use crate::error::{AddError, IdError, InputError};
 use crate::kernels::isa::Isa;
 use crate::rows::Rows;
@@ -107,7 +106,8 @@ impl DenseIndex {
         Ok(Neighbours { ids, scores, columns })
     }
 
-    fn hits(
+    /// The rows of `view` closest to each query, which is in normal form.
+    pub(crate) fn hits(
         &self,
         view: &View<DenseSegment>,
         queries: &NormalRows,
@@ -125,38 +125,6 @@ impl DenseIndex {
             })
             .collect();
         Ok(scan::search(self.coder.isa(), self.metric, &parts, queries, wish))
-    }
-
-    /// Lets each cue settle among the `k` rows closest to it; see [`completion`](crate::completion).
-    ///
-    /// # Errors
-    /// [`InputError`]; also where the index is not one of cosines.
-    pub fn complete(
-        &self,
-        queries: Rows<'_, f32>,
-        allowed: Option<&Allowed<'_>>,
-        k: usize,
-        by: Settling,
-    ) -> Result<Completed, InputError> {
-        if self.metric != Metric::Cosine {
-            let got = format!("{:?}", self.metric.name());
-            return Err(InputError::Range { argument: "metric", wanted: "\"cosine\" to settle by", got });
-        }
-        queries.check_dim("queries", self.dim())?;
-        let cues = NormalRows::new("queries", queries, self.metric)?;
-        let view = self.view();
-        let columns = k.min(view.len());
-        let answers = self.hits(&view, &cues, allowed, Wish { k: columns, exact: true, threads: 1 })?;
-        let mut completed = Completed::with_capacity(cues.len(), columns, self.dim());
-        for (cue, hits) in answers.iter().enumerate() {
-            let found = |hit: &Hit| {
-                let part = &view.parts()[hit.part];
-                Found { rows: part.segment().rows(), row: hit.row, id: part.ids()[hit.row], score: hit.score }
-            };
-            let found: Vec<_> = hits.iter().map(found).collect();
-            completed.push(self.coder.isa(), &cues, cue, &found, by);
-        }
-        Ok(completed)
     }
 
     /// The rows with these ids, one after the other: of unit length under cosine, as they came under dot.
@@ -177,6 +145,11 @@ impl DenseIndex {
     #[must_use]
     pub fn view(&self) -> Arc<View<DenseSegment>> {
         self.segments.view()
+    }
+
+    /// The instruction set that it computes with.
+    pub(crate) fn isa(&self) -> Isa {
+        self.coder.isa()
     }
 
     /// Width of the rows.

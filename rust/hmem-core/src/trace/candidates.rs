@@ -14,7 +14,6 @@ use super::moments::Moments;
 use super::segment::TraceSegment;
 use crate::attractor::energy;
 use crate::bitmap::Bitmap;
-use crate::completion::Found;
 use crate::dense::query::Query;
 use crate::dense::{Metric, NormalRows};
 use crate::kernels::isa::Isa;
@@ -44,6 +43,19 @@ pub struct Candidates {
     pub energy_moments: Moments,
     /// Of the BM25 scores of all memories, zeros among them.
     pub bm25_moments: Moments,
+}
+
+/// A memory, and the closest of its keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BestKey {
+    /// Of the memory.
+    pub(crate) id: i64,
+    /// Which of the view's parts it is in.
+    pub(crate) part: usize,
+    /// Which of the part's keys it is.
+    pub(crate) key: usize,
+    /// Its cosine.
+    pub(crate) score: f64,
 }
 
 /// A memory, where it stands, and one of its scores.
@@ -168,14 +180,13 @@ impl Question<'_> {
     }
 
     /// The `n` best by energy among `allowed`, or among all, best first: each with the closest of its keys.
-    pub(super) fn best_keys(&self, allowed: Option<&[Bitmap]>, n: usize) -> Vec<Found<'_>> {
+    pub(super) fn best_keys(&self, allowed: Option<&[Bitmap]>, n: usize) -> Vec<BestKey> {
         let mut best = self.best_by_energy(&self.rows(allowed), n);
         best.sort_unstable_by(|(a, _), (b, _)| a.order(b));
-        let found = |(memory, pooled): &(Scored, Pooled)| {
-            let rows = self.view.parts()[memory.part].segment().keys().rows();
-            Found { rows, row: pooled.best_at, id: memory.id, score: pooled.best_score }
+        let key = |&(Scored { part, id, .. }, Pooled { best_at, best_score, .. }): &(Scored, Pooled)| {
+            BestKey { id, part, key: best_at, score: best_score }
         };
-        best.iter().map(found).collect()
+        best.iter().map(key).collect()
     }
 
     fn rows<'b>(&'b self, allowed: Option<&'b [Bitmap]>) -> Vec<&'b Bitmap> {

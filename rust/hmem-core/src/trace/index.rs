@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::candidates::{Candidates, Cosines, Question};
+use super::candidates::{BestKey, Candidates, Cosines, Question};
 use super::segment::{Memories, TraceSegment};
 use crate::attractor::{check_beta, group_bounds};
-use crate::completion::{Completed, Settling};
+use crate::bitmap::Bitmap;
 use crate::dense::index::check_dim;
 use crate::dense::{Coder, DenseSegment, Metric, NormalRows};
 use crate::error::{AddError, IdError, InputError};
@@ -159,32 +159,18 @@ impl TraceIndex {
         Ok(question.candidates(allowed.as_deref(), n))
     }
 
-    /// Lets each cue settle among the closest keys of the `k` memories whose closest keys are closest to it; see
-    /// [`completion`](crate::completion).
-    ///
-    /// # Errors
-    /// [`InputError`].
-    pub fn complete(
+    /// The `n` memories of `view` whose closest keys are closest to row `cue` of `cues`, best first; of equal ones those with the
+    /// smaller id.
+    pub(crate) fn best_keys(
         &self,
-        queries: Rows<'_, f32>,
-        allowed: Option<&Allowed<'_>>,
-        k: usize,
-        by: Settling,
-    ) -> Result<Completed, InputError> {
-        queries.check_dim("queries", self.dim())?;
-        let cues = NormalRows::new("queries", queries, Metric::Cosine)?;
-        let view = self.view();
-        let allowed = allowed.map(|allowed| view.filter(allowed)).transpose()?;
-        let columns = k.min(view.len());
-        let mut completed = Completed::with_capacity(cues.len(), columns, self.dim());
-        for cue in 0..cues.len() {
-            let cosines = Some(Cosines::of(self.coder.isa(), &cues, cue));
-            let question =
-                Question { view: &view, cosines, beta: f64::INFINITY, bm25: self.bm25, terms: &[] };
-            let found = question.best_keys(allowed.as_deref(), columns);
-            completed.push(self.coder.isa(), &cues, cue, &found, by);
-        }
-        Ok(completed)
+        view: &View<TraceSegment>,
+        cues: &NormalRows,
+        cue: usize,
+        allowed: Option<&[Bitmap]>,
+        n: usize,
+    ) -> Vec<BestKey> {
+        let cosines = Some(Cosines::of(self.coder.isa(), cues, cue));
+        Question { view, cosines, beta: f64::INFINITY, bm25: self.bm25, terms: &[] }.best_keys(allowed, n)
     }
 
     /// The cosine of each key of these memories.
