@@ -150,7 +150,8 @@ def test_eval_locomo_writes_every_row(locomo, tmp_path):
     assert result["data"][0]["items"] == 4
     names = [row["name"] for row in result["rows"]]
     assert names[:4] == ["nearest", "bm25", "hopfield", "default"]
-    assert all(name.startswith("default-") for name in names[4:])
+    assert all(name.startswith("default-") for name in names[4:-1])
+    assert names[-1] == "spread"
     assert set(result["settings"]["pipelines"]) == set(names)
     for row in result["rows"]:
         assert row["questions"] == 4

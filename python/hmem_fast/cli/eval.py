@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hmem_fast.cli import eval_chains, eval_completion, eval_locomo, eval_paraphrase
+from hmem_fast.cli import eval_chains, eval_completion, eval_locomo, eval_multihop, eval_paraphrase
 
 __all__ = ["configure", "run"]
 
@@ -12,6 +12,7 @@ _TASKS = {
     "chains": (eval_chains, "memory leads to memory, by a Hebbian network alone, over several hops"),
     "completion": (eval_completion, "stored patterns, completed from noisy copies of them"),
     "locomo": (eval_locomo, "turns of long conversations, found by questions about them"),
+    "multihop": (eval_multihop, "passages that answer a question together"),
     "paraphrase": (eval_paraphrase, "memories under several cues, asked in words that nobody stored"),
 }
 

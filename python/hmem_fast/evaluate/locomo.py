@@ -28,6 +28,7 @@ from hmem_fast.memory import (
     Memory,
     NearestPipeline,
     Pipeline,
+    SpreadPipeline,
     WordsPipeline,
 )
 from hmem_fast.types import Encoder
@@ -91,6 +92,7 @@ METHODS: tuple[Method, ...] = (
     Method(
         "default-window", DefaultPipeline(), replace(_DEFAULT, window_turns=1), "BM25 of the turn alone, not of three"
     ),
+    Method("spread", SpreadPipeline(), _DEFAULT, "the default, and what its best turns name"),
 )
 
 
