@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmem_fast.encode import HashingEncoder
-from hmem_fast.memory import Memory
+from hmem_fast.memory import Memory, entity_graph
 from hmem_fast.memory.entity import MAX_GRAMS, TitleTable, entities_of, node_of, title_of
 from hmem_fast.memory.entity_graph import EntityGraph
 
@@ -87,12 +87,19 @@ words = st.lists(st.sampled_from(["Red", "Baron", "red", "Ann", "of", "åŒ—", "äº
 )
 
 
-@given(titles=st.sets(words, max_size=6), text=st.lists(words, max_size=6).map(" ".join))
-def test_few_titles_and_many_are_found_alike(titles, text):
-    wanted = {title for title in titles if f" {title} " in f" {text} "}
-    assert TitleTable(titles).found_in(text) == wanted
-    with patch.object(TitleTable, "_FEW", 0):
-        assert TitleTable(titles).found_in(text) == wanted
+@given(titles=st.lists(words, max_size=8), gone=st.integers(0, 8), text=st.lists(words, max_size=6).map(" ".join))
+def test_titles_are_found_while_a_memory_has_them(titles, gone, text):
+    table = TitleTable()
+    for title in titles:
+        table.add(title)
+    for title in titles[:gone]:
+        table.remove(title)
+    left = set(titles[gone:])
+    wanted = {title for title in left if f" {title} " in f" {text} "}
+    assert table.found_in(text) == wanted == entity_graph._finder(left)(text)
+    with patch.object(entity_graph, "_FEW", 0):
+        assert entity_graph._finder(left)(text) == wanted
+    assert all((title in table) == (title in left) for title in titles)
 
 
 ENCODER = HashingEncoder(8)
@@ -118,7 +125,7 @@ def columns(graph):
 @settings(max_examples=60)
 @given(operations=operations, few=st.sampled_from([0, 16]))
 def test_the_graph_that_followed_is_the_graph_made_afresh(operations, few):
-    with patch.object(TitleTable, "_FEW", few), Memory.open(":memory:", encoder=ENCODER) as memory:
+    with patch.object(entity_graph, "_FEW", few), Memory.open(":memory:", encoder=ENCODER) as memory:
         store, live = memory._store, EntityGraph()
         for kind, what, more in operations:
             ids = store.memory_ids()

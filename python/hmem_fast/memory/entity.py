@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
@@ -214,34 +215,52 @@ def phrase_of(text: str) -> str:
 
 
 class TitleTable:
-    """Titles that are looked for in texts. Case counts, words are whole.
+    """Titles that are looked for in texts, and how many memories have each. Case counts, words are whole.
 
     Examples
     --------
-    >>> sorted(TitleTable(["Red Baron", "Baron"]).found_in(phrase_of("The Red Baron's plane")))
+    >>> table = TitleTable()
+    >>> for title in ("Red Baron", "Baron"):
+    ...     table.add(title)
+    >>> sorted(table.found_in(phrase_of("The Red Baron's plane")))
     ['Baron', 'Red Baron']
     """
 
-    #: Up to this many titles, each is looked for by itself.
-    _FEW = 16
+    def __init__(self) -> None:
+        self._with_title: Counter[str] = Counter()
+        #: For the first word of a title, how many titles there are of each number of words.
+        self._lengths: dict[str, Counter[int]] = {}
 
-    def __init__(self, titles: Iterable[str]) -> None:
-        self._titles = frozenset(titles)
-        self._lengths: dict[str, set[int]] = {}
-        if len(self._titles) > self._FEW:
-            for title in self._titles:
-                words = title.split(" ")
-                self._lengths.setdefault(words[0], set()).add(len(words))
+    def __contains__(self, title: object) -> bool:
+        return title in self._with_title
+
+    def add(self, title: str) -> None:
+        """Note that a memory has this title."""
+        if title not in self._with_title:
+            words = title.split(" ")
+            self._lengths.setdefault(words[0], Counter())[len(words)] += 1
+        self._with_title[title] += 1
+
+    def remove(self, title: str) -> None:
+        """Note that a memory does not have this title any more."""
+        self._with_title[title] -= 1
+        if self._with_title[title]:
+            return
+        del self._with_title[title]
+        words = title.split(" ")
+        lengths = self._lengths[words[0]]
+        lengths[len(words)] -= 1
+        if not lengths[len(words)]:
+            del lengths[len(words)]
+            if not lengths:
+                del self._lengths[words[0]]
 
     def found_in(self, phrase: str) -> set[str]:
         """Titles that stand in a text, given as `phrase_of` gives it."""
-        if len(self._titles) <= self._FEW:
-            padded = f" {phrase} "
-            return {title for title in self._titles if f" {title} " in padded}
         words = phrase.split(" ")
         return {
             title
             for at, word in enumerate(words)
             for length in self._lengths.get(word, ())
-            if (title := " ".join(words[at : at + length])) in self._titles
+            if (title := " ".join(words[at : at + length])) in self._with_title
         }

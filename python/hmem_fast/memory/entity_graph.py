@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -18,6 +17,9 @@ __all__ = ["EntityGraph"]
 
 #: Memories that are read from the truth at a time.
 _CHUNK = 4096
+
+#: Up to this many new titles are looked for one by one in the texts that are there.
+_FEW = 16
 
 #: Weight of a memory's own title among what it names.
 _OWN_TITLE = 2.0
@@ -47,8 +49,8 @@ class EntityGraph:
         self._graph = Graph()
         #: The words of each memory, in which titles that come later are looked for.
         self._phrases: dict[int, str] = {}
-        self._titles: dict[int, str] = {}
-        self._with_title: Counter[str] = Counter()
+        self._title_of: dict[int, str] = {}
+        self._titles = TitleTable()
 
     def follow(self, store: TraceStore) -> Graph:
         """Catch up with what is stored, and give the graph; it stays as it is."""
@@ -63,16 +65,15 @@ class EntityGraph:
                 self._clear()
             if put or change.removed:
                 graph = self._graph.copy()
-                titles = set(self._with_title)
-                _remove(graph, (*change.removed, *put))
-                for memory_id in (*change.removed, *put):
-                    self._drop(memory_id)
+                changed = (*change.removed, *put)
+                before = {title for title in map(self._drop, changed) if title is not None}
                 links = self._read(first.values())
                 # What is changed meanwhile stands in the log behind `change`, and is read again.
                 for start in range(_CHUNK, len(put), _CHUNK):
                     links += self._read(store.memories(put[start : start + _CHUNK]).values())
-                links += self._mentions(titles, put)
-                _remove(graph, (_title_node(title) for title in titles - set(self._with_title)))
+                links += self._mentions(put)
+                links += self._earlier_mentions(graph, put)
+                _remove(graph, (*changed, *(_title_node(title) for title in before if title not in self._titles)))
                 links += linked
                 if links:
                     sources, targets, weights = zip(*links, strict=True)
@@ -81,13 +82,13 @@ class EntityGraph:
             self._change_seq, self._stamp = change.change_seq, change.stamp
             return self._graph
 
-    def _drop(self, memory_id: int) -> None:
+    def _drop(self, memory_id: int) -> str | None:
+        """Forget a memory; gives its title."""
         self._phrases.pop(memory_id, None)
-        title = self._titles.pop(memory_id, None)
+        title = self._title_of.pop(memory_id, None)
         if title is not None:
-            self._with_title[title] -= 1
-            if not self._with_title[title]:
-                del self._with_title[title]
+            self._titles.remove(title)
+        return title
 
     def _read(self, memories: Iterable[MemoryRecord]) -> Links:
         """Note memories; gives the links to what they name, titles left out."""
@@ -96,29 +97,53 @@ class EntityGraph:
             title = title_of(memory.metadata)
             self._phrases[memory.memory_id] = phrase_of(memory.text)
             if title is not None:
-                self._titles[memory.memory_id] = title
-                self._with_title[title] += 1
+                self._title_of[memory.memory_id] = title
+                self._titles.add(title)
             links += [(memory.memory_id, node_of(f"name {name}"), 1.0) for name in entities_of(memory.text)]
         return links
 
-    def _mentions(self, titles_before: set[str], new: Sequence[int]) -> Links:
-        """Links to titles: of new memories to all, of old ones to new titles; a memory's own title weighs more."""
-        every = TitleTable(self._with_title)
-        appeared = set(self._with_title) - titles_before
+    def _mentions(self, memory_ids: Sequence[int]) -> Links:
+        """Links of new memories to the titles they mention, and to their own, which weighs more."""
         links: Links = []
-        if appeared:
-            newly, skipped = TitleTable(appeared), set(new)
-            for memory_id, phrase in self._phrases.items():
-                if memory_id not in skipped:
-                    links += [(memory_id, _title_node(title), 1.0) for title in newly.found_in(phrase)]
-        for memory_id in new:
+        for memory_id in memory_ids:
             if memory_id in self._phrases:
-                own = self._titles.get(memory_id)
-                mentioned = every.found_in(self._phrases[memory_id]) - {own}
+                own = self._title_of.get(memory_id)
+                mentioned = self._titles.found_in(self._phrases[memory_id]) - {own}
                 links += [(memory_id, _title_node(title), 1.0) for title in mentioned]
                 if own is not None:
                     links.append((memory_id, _title_node(own), _OWN_TITLE))
         return links
+
+    def _earlier_mentions(self, graph: Graph, new: Sequence[int]) -> Links:
+        """Links of the other memories to the titles that came with new ones."""
+        # A title that was there before has its node, and its links with it.
+        titles = {self._title_of[memory_id] for memory_id in new if memory_id in self._title_of}
+        appeared = {title for title in titles if _title_node(title) not in graph}
+        if not appeared:
+            return []
+        found_in = _finder(appeared)
+        skipped = set(new)
+        return [
+            (memory_id, _title_node(title), 1.0)
+            for memory_id, phrase in self._phrases.items()
+            if memory_id not in skipped
+            for title in found_in(phrase)
+        ]
+
+
+def _finder(titles: set[str]) -> Callable[[str], set[str]]:
+    """What finds these titles in a text; few are looked for one by one."""
+    if len(titles) > _FEW:
+        table = TitleTable()
+        for title in titles:
+            table.add(title)
+        return table.found_in
+
+    def found_in(phrase: str) -> set[str]:
+        padded = f" {phrase} "
+        return {title for title in titles if f" {title} " in padded}
+
+    return found_in
 
 
 def _remove(graph: Graph, nodes: Iterable[int]) -> None:

@@ -93,7 +93,7 @@ class HitExplanation:
     id: int
     score: float
     parts: Mapping[str, float]
-    """Weighted contributions: ``energy``, ``words``, ``speaker``."""
+    """Weighted contributions: ``energy``, ``words``, ``speaker``; where it spread, ``base`` and ``spread``."""
     keys: tuple[KeyMatch, ...]
     """Its dense keys, best first."""
     words: Mapping[str, float]
