@@ -112,6 +112,7 @@ operations = st.lists(
         st.tuples(st.just("update"), st.integers(0, 99), st.tuples(texts, metadata)),
         st.tuples(st.just("forget"), st.integers(0, 99), st.none()),
         st.tuples(st.just("link"), st.integers(0, 99), st.integers(0, 99)),
+        st.tuples(st.just("unlink"), st.integers(0, 99), st.none()),
         st.tuples(st.just("look"), st.none(), st.none()),
     ),
     max_size=12,
@@ -140,9 +141,10 @@ def test_the_graph_that_followed_is_the_graph_made_afresh(operations, few):
                 elif kind == "forget":
                     memory.forget(memory_id)
                 elif kind == "link" and ids[more % len(ids)] != memory_id:
-                    with store.transaction() as transaction:
-                        transaction.insert_links([(memory_id, ids[more % len(ids)], 1.5)])
-                        transaction.log("put", [memory_id])
+                    memory.link(memory_id, ids[more % len(ids)], 1.5)
+                elif kind == "unlink" and memory.links(memory_id):
+                    link = memory.links(memory_id)[0]
+                    memory.unlink(link.source, link.target)
         assert columns(live.follow(store)) == columns(EntityGraph().follow(store))
 
 
@@ -173,7 +175,7 @@ def test_titles_link_memories_that_come_before_and_after():
 def test_links_between_memories_are_part_of_it():
     with Memory.open(":memory:", encoder=ENCODER) as memory:
         a, b = memory.store("bees"), memory.store("soup")
-        with memory._store.transaction() as transaction:
-            transaction.insert_links([(a, b, 2.0), (b, a, 0.5)])
-            transaction.log("put", [a, b])
+        memory.link_many([(a, b, 2.0), (b, a, 0.5)])
         assert columns(memory._index.entities()) == [[a], [b], [2.5]]
+        memory.unlink(a, b)
+        assert columns(memory._index.entities()) == [[a], [b], [0.5]]
