@@ -1,12 +1,13 @@
 //! Search by the units that rows share.
 
+use super::accumulator::Accumulator;
 use super::postings::{Entries, Postings, PostingsBuilder};
 use super::rank::answer;
 use super::rows::SparseRows;
 use crate::dense::Neighbours;
 use crate::error::{AddError, IdError, InputError};
 use crate::kernels::memory::Column;
-use crate::segment::{Allowed, Segments};
+use crate::segment::{Allowed, Segment, Segments};
 
 /// Weighted units of each row; the score is the sum of the products of shared weights.
 ///
@@ -93,18 +94,23 @@ impl SparseIndex {
     ) -> Result<Neighbours, InputError> {
         let view = self.segments.view();
         let rows = allowed.map(|allowed| view.filter(allowed)).transpose()?;
-        Ok(answer(&view, queries.len(), k, threads, |query, sums, best| {
+        Ok(answer(&view, queries.len(), k, threads, |query, top| {
+            let mut first = 0;
             for (p, part) in view.parts().iter().enumerate() {
-                let rows = rows.as_ref().map_or(part.live(), |rows| &rows[p]);
-                sums.reserve(rows.len());
+                let n_rows = part.segment().n_rows();
+                let live = (part.n_live() < n_rows).then_some(part.live());
+                let rows = rows.as_ref().map(|rows| &rows[p]).or(live);
+                let mut sums = Accumulator::kept(n_rows);
                 for (unit, weight) in queries.row(query) {
                     for (row, stored) in part.segment().find(&unit).iter().flat_map(Entries::iter) {
-                        if rows.contains(row as usize) {
+                        let row = row as usize;
+                        if rows.is_none_or(|rows| rows.contains(row)) {
                             sums.add(row, f64::from(weight) * f64::from(stored));
                         }
                     }
                 }
-                best.take(sums, rows.len());
+                sums.drain(|row, score| top.push(score, first + row));
+                first += n_rows;
             }
         }))
     }

@@ -3,6 +3,8 @@
 pub(crate) mod accumulator;
 pub mod bm25;
 mod index;
+mod kinds;
+mod levels;
 mod postings;
 mod rank;
 mod rows;

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Range;
 
 use super::units::Units;
 use crate::kernels::memory::Column;
@@ -28,8 +29,14 @@ impl<U: Units> Postings<U> {
         self.units.place_of(unit).map(|at| self.entries(at))
     }
 
-    fn entries(&self, at: usize) -> Entries<'_> {
-        let span = self.offsets[at]..self.offsets[at + 1];
+    /// Where the entries of unit number `at` stand among all.
+    pub(super) fn span(&self, at: usize) -> Range<usize> {
+        self.offsets[at]..self.offsets[at + 1]
+    }
+
+    /// Rows and weights of unit number `at`.
+    pub(super) fn entries(&self, at: usize) -> Entries<'_> {
+        let span = self.span(at);
         Entries { rows: &self.rows[span.clone()], weights: &self.weights[span] }
     }
 }
@@ -47,10 +54,20 @@ impl<'a> Entries<'a> {
         self.rows
     }
 
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The weight in one row.
     pub(crate) fn of_row(&self, row: usize) -> Option<f32> {
         let row = u32::try_from(row).ok()?;
         self.rows.binary_search(&row).ok().map(|at| self.weights[at])
+    }
+
+    /// Entry number `at`.
+    pub(crate) fn get(&self, at: usize) -> (u32, f32) {
+        (self.rows[at], self.weights[at])
     }
 
     /// Row numbers and weights, by ascending row.

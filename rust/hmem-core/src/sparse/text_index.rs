@@ -1,11 +1,12 @@
 //! Search by words.
 
-use super::bm25::Bm25;
+use super::bm25::{Bm25, Texts};
+use super::levels::offer;
 use super::rank::answer;
 use super::words::Words;
 use crate::dense::Neighbours;
 use crate::error::{AddError, IdError, InputError};
-use crate::segment::{Allowed, Live, Segments};
+use crate::segment::{Allowed, Segments};
 use crate::text::Analyzer;
 
 /// Texts, found by the words they share with a query and ranked by BM25.
@@ -96,13 +97,16 @@ impl TextIndex {
     ) -> Result<Neighbours, InputError> {
         let view = self.segments.view();
         let rows = allowed.map(|allowed| view.filter(allowed)).transpose()?;
-        Ok(answer(&view, queries.len(), k, threads, |query, sums, best| {
-            let parts = view.parts().iter().map(|part| Live { segment: part.segment(), rows: part.live() });
-            let query = self.bm25.query(parts.collect(), &self.analyzer.analyze(&queries[query]));
+        let k = k.min(view.len());
+        Ok(answer(&view, queries.len(), k, threads, |query, top| {
+            let parts = view.parts().iter();
+            let texts =
+                parts.map(|part| Texts { words: part.segment(), live: part.live(), n_live: part.n_live() });
+            let query = self.bm25.query(texts.collect(), &self.analyzer.analyze(&queries[query]));
+            let mut first = 0;
             for (p, part) in view.parts().iter().enumerate() {
-                let rows = rows.as_ref().map_or(part.live(), |rows| &rows[p]);
-                query.score(p, rows, sums);
-                best.take(sums, rows.len());
+                offer(&query, p, rows.as_ref().map(|rows| &rows[p]), first, k, top);
+                first += part.live().len();
             }
         }))
     }
@@ -111,6 +115,7 @@ impl TextIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::random::Random;
     use crate::text::StopWords;
     use proptest::prelude::*;
 
@@ -141,6 +146,105 @@ mod tests {
             let (ids, texts): (Vec<_>, Vec<_>) = held.into_iter().unzip();
             fresh.add(&texts, Some(&ids), false).unwrap();
             prop_assert_eq!(edited.search(std::slice::from_ref(&query), 9, None, 1), fresh.search(&[query], 9, None, 1));
+        }
+    }
+
+    /// Ids and scores of the `k` best of (id, words), by the formula, word by word in the order of the query.
+    fn by_formula(
+        held: &[(i64, Vec<String>)],
+        asked: &[String],
+        k: usize,
+        bm25: Bm25,
+        may: impl Fn(i64) -> bool,
+    ) -> Vec<(i64, f32)> {
+        let (k1, b, n) = (bm25.k1(), bm25.b(), held.len() as f64);
+        let mean = held.iter().map(|(_, words)| words.len()).sum::<usize>() as f64 / n;
+        let count =
+            |words: &[String], word: &String| words.iter().filter(|other| *other == word).count() as f64;
+        let mut scores = vec![0.0; held.len()];
+        for (place, word) in asked.iter().enumerate().filter(|&(place, word)| !asked[..place].contains(word))
+        {
+            let df = held.iter().filter(|(_, words)| words.contains(word)).count() as f64;
+            let weight = count(&asked[place..], word) * libm::log1p((n - df + 0.5) / (df + 0.5)) * (k1 + 1.0);
+            for ((_, words), score) in held.iter().zip(&mut scores) {
+                let tf = count(words, word);
+                if tf > 0.0 {
+                    *score += weight * tf / (tf + k1 * (1.0 - b + b * words.len() as f64 / mean));
+                }
+            }
+        }
+        let mut found: Vec<_> = held
+            .iter()
+            .map(|&(id, _)| id)
+            .zip(scores)
+            .filter(|&(id, score)| score > 0.0 && may(id))
+            .collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+        found.truncate(k);
+        found.into_iter().map(|(id, score)| (id, score as f32)).collect()
+    }
+
+    /// Words that stand in few texts, in some, and in nearly all.
+    fn drawn(random: &mut Random, length: usize, different: u64) -> Vec<String> {
+        let word = |random: &mut Random| {
+            let widest = 1 + random.next_u64() % different;
+            format!("w{}x", random.next_u64() % widest)
+        };
+        (0..length).map(|_| word(random)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        /// Enough texts that most are ruled out by levels; the answer is that of the formula to the last bit.
+        #[test]
+        fn answers_are_those_of_the_formula(
+            seed in any::<u64>(),
+            batches in prop::collection::vec(1usize..500, 1..5),
+            different in prop::sample::select(vec![2u64, 30, 1000]),
+            equal in any::<bool>(),
+            gone in 0i64..4,
+            one_in in prop::sample::select(vec![1i64, 1, 5]),
+            k in prop::sample::select(vec![1usize, 3, 10, 5000]),
+            parameters in prop::sample::select(vec![(1.2, 0.75), (0.0, 0.5), (1.5, 0.0), (2.0, 1.0)]),
+        ) {
+            let mut random = Random::new(seed);
+            let analyzer = Analyzer::new("english", &StopWords::Given(Vec::new())).unwrap();
+            let bm25 = Bm25::new(parameters.0, parameters.1).unwrap();
+            let index = TextIndex::new(analyzer, bm25);
+            let mut held = Vec::new();
+            for batch in batches {
+                let some: Vec<_> = (0..batch).map(|row| {
+                    let length = [3, 8, 20, 20, 60, 200][random.next_u64() as usize % 6];
+                    let mut words = drawn(&mut random, length, different);
+                    if row % 50 == 49 {
+                        words.extend(vec!["w1x".to_owned(); 700]);
+                    }
+                    words
+                }).collect();
+                let some: Vec<_> = if equal { vec![some[0].clone(); batch] } else { some };
+                let texts: Vec<String> = some.iter().map(|words| words.join(" ")).collect();
+                held.extend(index.add(&texts, None, false).unwrap().into_iter().zip(some));
+            }
+            let dead: Vec<i64> = held.iter().map(|&(id, _)| id).filter(|id| gone > 0 && id % 4 == gone).collect();
+            index.remove(&dead).unwrap();
+            held.retain(|(id, _)| gone == 0 || id % 4 != gone);
+            let may = |id: i64| id % one_in == 0;
+            let ids: Vec<i64> = held.iter().map(|&(id, _)| id).filter(|&id| may(id)).collect();
+            let allowed = (one_in > 1).then_some(Allowed::Ids(&ids));
+            let queries: Vec<Vec<String>> = (0..6).map(|i| drawn(&mut random, 1 + 2 * i, different)).collect();
+            let texts: Vec<String> = queries.iter().map(|words| words.join(" ")).collect();
+            let found = index.search(&texts, k, allowed.as_ref(), 2).unwrap();
+            let stemmed = |words: &[String]| words.iter().map(|word| index.analyzer().analyze(word).remove(0)).collect::<Vec<_>>();
+            let held: Vec<_> = held.iter().map(|(id, words)| (*id, stemmed(words))).collect();
+            prop_assert_eq!(found.columns, k.min(held.len()));
+            for (query, words) in queries.iter().enumerate() {
+                let mut wanted = by_formula(&held, &stemmed(words), k, bm25, may);
+                wanted.resize(found.columns, (-1, f32::NEG_INFINITY));
+                let of_query = query * found.columns..(query + 1) * found.columns;
+                let got: Vec<_> = found.ids[of_query.clone()].iter().copied().zip(found.scores[of_query].iter().copied()).collect();
+                prop_assert_eq!(got, wanted);
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use super::contenders::{Open, Search};
 use super::index::Cue;
 use super::moments::Moments;
 use super::segment::TraceSegment;
+use super::worded::Worded;
 use crate::attractor::energy;
 use crate::bitmap::Bitmap;
 use crate::dense::query::Query;
@@ -19,8 +20,7 @@ use crate::dense::{Metric, NormalRows};
 use crate::kernels::isa::Isa;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::select::TopK;
-use crate::segment::{Live, Part, View};
-use crate::sparse::accumulator::Accumulator;
+use crate::segment::{Part, View};
 use crate::sparse::bm25::Bm25;
 
 /// How many memories ahead keys are asked for.
@@ -60,11 +60,11 @@ pub(crate) struct BestKey {
 
 /// A memory, where it stands, and one of its scores.
 #[derive(Debug, Clone, Copy)]
-struct Scored {
-    score: f64,
-    id: i64,
-    part: usize,
-    row: usize,
+pub(super) struct Scored {
+    pub(super) score: f64,
+    pub(super) id: i64,
+    pub(super) part: usize,
+    pub(super) row: usize,
 }
 
 impl Scored {
@@ -75,7 +75,7 @@ impl Scored {
 }
 
 /// The `n` best, in any order.
-fn best<T>(memories: &mut Vec<T>, n: usize, scored: impl Fn(&T) -> &Scored) {
+pub(super) fn best<T>(memories: &mut Vec<T>, n: usize, scored: impl Fn(&T) -> &Scored) {
     if n < memories.len() {
         memories.select_nth_unstable_by(n, |a, b| scored(a).order(scored(b)));
         memories.truncate(n);
@@ -145,20 +145,17 @@ impl Question<'_> {
     /// The `n` best by energy and the `n` best by BM25 among `allowed`, or among all.
     pub(super) fn candidates(&self, allowed: Option<&[Bitmap]>, n: usize) -> Candidates {
         let rows = self.rows(allowed);
-        let worded = self.worded();
-        let bm25 = worded.iter().map(|memory| memory.score);
+        let worded = Worded::new(self.view, self.bm25, self.terms);
         let mut answer = Candidates {
             energy_moments: self.energy_moments(),
-            bm25_moments: Moments::new(bm25, self.view.len()),
+            bm25_moments: worded.moments(self.view.len()),
             ..Candidates::default()
         };
 
         let mut chosen = self.best_by_energy(&rows, n);
         chosen.sort_unstable_by_key(|(memory, _)| memory.id);
         let known = chosen.len();
-        let mut by_words =
-            worded.iter().filter(|memory| rows[memory.part].contains(memory.row)).copied().collect();
-        best(&mut by_words, n, |memory| memory);
+        let mut by_words = worded.best(self.view, allowed, n);
         by_words.retain(|memory| {
             chosen[..known].binary_search_by_key(&memory.id, |(memory, _)| memory.id).is_err()
         });
@@ -169,10 +166,9 @@ impl Question<'_> {
         });
         chosen.sort_unstable_by_key(|(memory, _)| memory.id);
         for (Scored { id, .. }, pooled) in chosen {
-            let shared = worded.binary_search_by_key(&id, |memory| memory.id);
             answer.ids.push(id);
             answer.energy.push(pooled.energy);
-            answer.bm25.push(shared.map_or(0.0, |at| worded[at].score));
+            answer.bm25.push(worded.score_of(id));
             answer.best_key.push(pooled.best_key);
             answer.best_score.push(pooled.best_score);
         }
@@ -194,21 +190,6 @@ impl Question<'_> {
             Some(allowed) => allowed.iter().collect(),
             None => self.view.parts().iter().map(Part::live).collect(),
         }
-    }
-
-    /// All memories that share a word with the question, and their BM25, by ascending id.
-    fn worded(&self) -> Vec<Scored> {
-        let parts = self.view.parts();
-        let words = parts.iter().map(|part| Live { segment: part.segment().words(), rows: part.live() });
-        let query = self.bm25.query(words.collect(), self.terms);
-        let mut sums = Accumulator::default();
-        let mut worded = Vec::new();
-        for (p, part) in parts.iter().enumerate() {
-            query.score(p, part.live(), &mut sums);
-            sums.drain(|row, score| worded.push(Scored { score, id: part.ids()[row], part: p, row }));
-        }
-        worded.sort_unstable_by_key(|memory| memory.id);
-        worded
     }
 
     fn best_by_energy(&self, rows: &[&Bitmap], n: usize) -> Vec<(Scored, Pooled)> {

@@ -11,8 +11,8 @@ use crate::dense::{Coder, DenseSegment, Metric, NormalRows};
 use crate::error::{AddError, IdError, InputError};
 use crate::kernels::isa::Isa;
 use crate::rows::Rows;
-use crate::segment::{Allowed, Live, Part, Segments, View};
-use crate::sparse::bm25::Bm25;
+use crate::segment::{Allowed, Part, Segments, View};
+use crate::sparse::bm25::{Bm25, Texts};
 use crate::sparse::words::Words;
 use crate::text::Analyzer;
 
@@ -219,8 +219,7 @@ impl TraceIndex {
     pub fn word_scores(&self, terms: &[String], ids: &[i64]) -> Result<Vec<f64>, IdError> {
         let view = self.view();
         let parts = view.parts().iter();
-        let words = parts.map(|part| Live { segment: part.segment().words(), rows: part.live() });
-        let query = self.bm25.query_by_word(words.collect(), terms);
+        let query = self.bm25.query_by_word(parts.map(texts_of).collect(), terms);
         Ok(locate(&view, ids)?.into_iter().flat_map(|(part, row)| query.explain(part, row)).collect())
     }
 
@@ -263,6 +262,11 @@ impl TraceIndex {
     pub fn bm25(&self) -> Bm25 {
         self.bm25
     }
+}
+
+/// The words of a segment's memories.
+pub(super) fn texts_of(part: &Part<TraceSegment>) -> Texts<'_> {
+    Texts { words: part.segment().words(), live: part.live(), n_live: part.n_live() }
 }
 
 /// Segment and row of each id.

@@ -14,6 +14,7 @@ pub mod segment;
 mod sieved;
 mod stored;
 mod sweep;
+mod worded;
 
 pub use candidates::Candidates;
 pub use index::{Cue, TraceIndex};
