@@ -7,6 +7,7 @@
 #   make bench-kernels  only the kernels, beside what the machine could do at best
 #   make bench-peers    only dense search, on SETS (real clustered mix) at SIZES (20000 100000); BENCH_ARGS are its other options
 #   make bench-store    what a store takes: to write, to open, to hold, to follow; BENCH_ARGS are its options
+#   make bench-words    BM25 beside bm25s and tantivy; BENCH_ARGS are its options
 #   make bench-encode   the core's encoder beside others: speed, fidelity, start, and a recall with it; BENCH_ARGS are its options
 #   make bench-associative  separator, index codes and associator beside dense numpy, and chains; BENCH_ARGS are its options
 #   make asan           the core's tests under AddressSanitizer (Linux on x86-64)
@@ -40,7 +41,7 @@ ARM_EMULATOR ?= qemu-aarch64-static
 ARM_SYSROOT  ?= /usr/aarch64-linux-gnu
 RUSTC        ?= rustc
 
-.PHONY: demo test lint bench bench-kernels bench-peers bench-store bench-encode bench-associative asan miri check-arm docs wheel clean
+.PHONY: demo test lint bench bench-kernels bench-peers bench-store bench-words bench-encode bench-associative asan miri check-arm docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/installed $(STAMPS)/weights
@@ -75,6 +76,9 @@ bench-encode: $(STAMPS)/installed $(STAMPS)/weights $(STAMPS)/encode
 
 bench-associative: $(STAMPS)/installed
 	$(BIN)/python -m benches.associative $(BENCH_ARGS)
+
+bench-words: $(STAMPS)/installed $(STAMPS)/words
+	$(BIN)/python -m benches.words $(BENCH_ARGS)
 
 bench-kernels:
 	cargo bench --quiet -p hmem-core --bench kernels
@@ -145,6 +149,10 @@ $(STAMPS)/test: pyproject.toml tests/requirements.txt | $(STAMPS)/installed
 
 $(STAMPS)/peers: benches/peers/requirements.txt | $(STAMPS)/installed
 	$(PIP) "$$(echo dist/*.whl)[onnx]" -r benches/peers/requirements.txt
+	@touch $@
+
+$(STAMPS)/words: benches/words/requirements.txt | $(STAMPS)/installed
+	$(PIP) -r benches/words/requirements.txt
 	@touch $@
 
 $(STAMPS)/encode: benches/encode/requirements.txt | $(STAMPS)/installed
