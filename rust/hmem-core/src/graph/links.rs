@@ -95,7 +95,7 @@ impl Links {
     }
 
     /// Leaves out the nodes that no link begins or ends at.
-    fn without_lonely_nodes(self) -> Self {
+    pub fn without_lonely_nodes(self) -> Self {
         let mut linked: Vec<bool> = self.offsets.windows(2).map(|pair| pair[0] < pair[1]).collect();
         for &(end, _) in &self.ends {
             linked[end as usize] = true;

@@ -199,7 +199,7 @@ impl Walk {
 /// A link that is visited from its source costs about as much as this many that are read in their order.
 const PUSH_COST: usize = 2;
 
-/// The links without those into hidden dead ends, and the factor of each node.
+/// The links without those into hidden dead ends, and the factor of each node that is left.
 fn with_factors(links: &Links, directed: bool) -> (Links, Vec<f64>) {
     let mut counts = vec![0usize; links.ids.len()];
     for &(end, _) in &links.ends {
@@ -229,6 +229,11 @@ fn with_factors(links: &Links, directed: bool) -> (Links, Vec<f64>) {
         }
         kept.offsets.push(to_u32(kept.ends.len()));
     }
+    // A node that is left without links is as good as none: its score goes back to the seeds either way.
+    let kept = kept.without_lonely_nodes();
+    let mut of_all = links.ids.iter().zip(factors);
+    let of_kept = |id: &i64| of_all.find(|&(other, _)| other == id).map_or(0.0, |(_, factor)| factor);
+    let factors = kept.ids.iter().map(of_kept).collect();
     (kept, factors)
 }
 
