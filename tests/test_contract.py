@@ -49,6 +49,7 @@ EXAMPLES = {
     memory.NearestPipeline: memory.NearestPipeline,
     memory.WordsPipeline: memory.WordsPipeline,
     memory.HopfieldPipeline: memory.HopfieldPipeline,
+    memory.LinkedPipeline: memory.LinkedPipeline,
     memory.SpreadPipeline: memory.SpreadPipeline,
     KeyRecipe: KeyRecipe,
     Hit: lambda: HIT,

@@ -15,7 +15,7 @@ from hmem_fast.core import Graph
 from hmem_fast.encode import HashingEncoder
 from hmem_fast.errors import InvalidValueError
 from hmem_fast.evaluate import MultihopScored, load_corpus, load_multihop, run_multihop
-from hmem_fast.evaluate.bootstrap import mean_interval
+from hmem_fast.evaluate.metrics import confidence_interval
 from hmem_fast.evaluate.multihop import _shuffled, multihop_methods
 
 CORPUS = [
@@ -124,13 +124,13 @@ def test_a_row_is_summed_up_as_worked_by_hand():
 
 def test_an_interval_is_that_of_the_mean():
     values = np.random.default_rng(0).normal(3.0, 2.0, 400).tolist()
-    low, high = mean_interval(values, seed=1)
+    low, high = confidence_interval(values, seed=1)
     error = np.std(values) / 20
     assert low == pytest.approx(np.mean(values) - 1.96 * error, abs=0.03)
     assert high == pytest.approx(np.mean(values) + 1.96 * error, abs=0.03)
-    assert [low, high] == mean_interval(values, seed=1) != mean_interval(values, seed=2)
+    assert [low, high] == confidence_interval(values, seed=1) != confidence_interval(values, seed=2)
     with pytest.raises(InvalidValueError, match="values"):
-        mean_interval([], seed=0)
+        confidence_interval([], seed=0)
 
 
 def test_a_shuffled_graph_keeps_how_many_links_a_node_has_and_not_which():

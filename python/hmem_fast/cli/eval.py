@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hmem_fast.cli import eval_chains, eval_completion, eval_locomo, eval_multihop, eval_paraphrase
+from hmem_fast.cli import eval_chains, eval_completion, eval_locomo, eval_multihop, eval_paraphrase, eval_reinforce
 
 __all__ = ["configure", "run"]
 
@@ -14,6 +14,7 @@ _TASKS = {
     "locomo": (eval_locomo, "turns of long conversations, found by questions about them"),
     "multihop": (eval_multihop, "passages that answer a question together"),
     "paraphrase": (eval_paraphrase, "memories under several cues, asked in words that nobody stored"),
+    "reinforce": (eval_reinforce, "memories that were useful together, and whether that helps later questions"),
 }
 
 

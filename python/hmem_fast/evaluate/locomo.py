@@ -42,6 +42,7 @@ __all__ = [
     "Scored",
     "find_methods",
     "first_questions",
+    "items_of",
     "run_locomo",
 ]
 
@@ -220,7 +221,7 @@ def run_locomo(
         session_of = {turn.dia_id: turn.session for turn in conversation.turns}
         for recipe in recipes:
             with Memory.open(":memory:", encoder=cached, recipe=recipe) as memory:
-                memory.store_many(_items(conversation))
+                memory.store_many(items_of(conversation))
                 step(len(conversation.turns))
                 for method in methods:
                     if method.recipe == recipe:
@@ -229,7 +230,8 @@ def run_locomo(
     return list(scored.values())
 
 
-def _items(conversation: Conversation) -> list[dict[str, Any]]:
+def items_of(conversation: Conversation) -> list[dict[str, Any]]:
+    """Give what is stored of a conversation: its turns, with their `dia_id` as external id."""
     return [
         {
             "text": turn.text,

@@ -19,7 +19,6 @@ import numpy as np
 
 from hmem_fast.core import Graph
 from hmem_fast.evaluate import metrics
-from hmem_fast.evaluate.bootstrap import mean_interval
 from hmem_fast.evaluate.cached import CachedEncoder
 from hmem_fast.evaluate.multihop_file import MultihopQuestion, Passage
 from hmem_fast.memory import (
@@ -37,6 +36,8 @@ from hmem_fast.types import Encoder
 __all__ = ["MULTIHOP_KS", "MultihopMethod", "MultihopScored", "ShuffledSpread", "multihop_methods", "run_multihop"]
 
 MULTIHOP_KS = (2, 5, 10)
+
+_RESAMPLES = 10_000
 
 _PLAIN = KeyRecipe(keys=("turn",), window_turns=1)
 _DEFAULT = KeyRecipe()
@@ -108,11 +109,15 @@ class MultihopScored:
             "name": self.name,
             "questions": len(self.ranks),
             "recall": {k: metrics.mean(values) for k, values in recalls.items()},
-            "recall_ci": {k: mean_interval(values, seed=seed) for k, values in recalls.items()},
+            "recall_ci": {
+                k: metrics.confidence_interval(values, seed=seed, rounds=_RESAMPLES) for k, values in recalls.items()
+            },
         }
         if self is not nearest:
             row["gain_over_nearest"] = {k: metrics.mean(values) for k, values in gains.items()}
-            row["gain_over_nearest_ci"] = {k: mean_interval(values, seed=seed) for k, values in gains.items()}
+            row["gain_over_nearest_ci"] = {
+                k: metrics.confidence_interval(values, seed=seed, rounds=_RESAMPLES) for k, values in gains.items()
+            }
         return {**row, "recall_ms": dict(metrics.percentiles(self.milliseconds))}
 
 

@@ -31,7 +31,7 @@ from hmem_fast.memory.result import (
     Record,
     StoreInfo,
 )
-from hmem_fast.memory.spread_pipeline import SpreadPipeline
+from hmem_fast.memory.spread_pipeline import LinkedPipeline, SpreadPipeline
 from hmem_fast.memory.transfer_export import Exported
 from hmem_fast.memory.transfer_import import Imported, import_memory
 from hmem_fast.memory.turn import ITEM_FIELDS
@@ -58,6 +58,7 @@ __all__ = [
     "KeyMatch",
     "KeyRecipe",
     "Link",
+    "LinkedPipeline",
     "Memory",
     "NearestPipeline",
     "Pipeline",

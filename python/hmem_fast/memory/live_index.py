@@ -16,6 +16,7 @@ from hmem_fast.errors import HmemError
 from hmem_fast.memory.derived import DERIVED_VERSION, Derived, Frozen
 from hmem_fast.memory.entity_graph import EntityGraph
 from hmem_fast.memory.keys import KeyRecipe
+from hmem_fast.memory.link_graph import LinkGraph
 from hmem_fast.memory.name import Participants
 from hmem_fast.memory.speakers import Speakers
 from hmem_fast.memory.trace_rows import TraceRows, join_rows, read_rows
@@ -59,6 +60,7 @@ class LiveIndex:
         #: None for a store in memory, which has no folder to keep them in.
         self.snapshots = None if store.path is None else Snapshots(store, made_by)
         self._entities = EntityGraph()
+        self._links = LinkGraph()
         self._data_version = -1
         self._catching_up = threading.Lock()
         # What this process has written and the index has not followed yet. A count of writes tells whether it is
@@ -93,6 +95,10 @@ class LiveIndex:
     def entities(self) -> Graph:
         """Memories and what they name, as a graph; made when it is first asked for."""
         return self._entities.follow(self._store)
+
+    def links(self) -> Graph:
+        """Memories and the links between them, as a graph; made when it is first asked for."""
+        return self._links.follow(self._store)
 
     # What this process writes
 

@@ -15,7 +15,7 @@ from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.memory.pipeline import DefaultPipeline, Pipeline, Question, Ranking, Scores, z_scores
 from hmem_fast.types import FloatArray, IdArray
 
-__all__ = ["SpreadPipeline", "with_spread"]
+__all__ = ["LinkedPipeline", "SpreadPipeline", "with_spread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,23 @@ class SpreadPipeline:
         return replace(
             found, ids=np.concatenate([found.ids, others]), scores=np.concatenate([found.scores, scores]), parts={}
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedPipeline(SpreadPipeline):
+    """Another pipeline's ranking, and what its best memories are linked to: `SpreadPipeline` along links alone.
+
+    With links that `Memory.reinforce` has learnt, what was useful together is found together. Links say less than names
+    of what a question means, so the base keeps most of the weight.
+    """
+
+    name: ClassVar[str] = "linked"
+
+    base_weight: float = 0.9
+
+    def graph(self, question: Question) -> Graph:
+        """Give the graph of links."""
+        return question.index.links()
 
 
 @dataclass(frozen=True, slots=True)
