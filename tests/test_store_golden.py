@@ -43,7 +43,10 @@ def check(memory, expected):
         query = asked["query"] if isinstance(asked["query"], str) else np.array(asked["query"], dtype=np.float32)
         hits = memory.recall(query, k=8, **options)
         assert [hit.id for hit in hits] == [memory_id for memory_id, _ in asked["hits"]]
-        assert [hit.score for hit in hits] == pytest.approx([score for _, score in asked["hits"]], rel=1e-9, abs=1e-9)
+        # Settling is computed in float32 since these stores were made; it was in float64.
+        within = 1e-6 if options.get("pipeline") == "hopfield" else 1e-9
+        scores = [score for _, score in asked["hits"]]
+        assert [hit.score for hit in hits] == pytest.approx(scores, rel=within, abs=within)
     with memory._store.snapshot() as connection:
         links = connection.execute("SELECT source, target, weight FROM links").fetchall()
     assert [list(link) for link in links] == expected["links"]

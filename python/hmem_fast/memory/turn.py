@@ -66,8 +66,6 @@ class NewTurn(NamedTuple):
 
 def check_ids(ids: int | Iterable[int]) -> list[int]:
     """Give each id once."""
-    if ids == ():
-        return []
     wanted = [ids] if isinstance(ids, int | np.integer) else ids
     return list(dict.fromkeys(check_id(memory_id) for memory_id in wanted))
 
