@@ -17,6 +17,7 @@ from hmem_fast.encode import NativeEncoder, cache_dir
 from hmem_fast.encode.manifest import sha256_of
 from hmem_fast.evaluate.texts import sentences
 from hmem_fast.memory import RANKING_VERSION
+from hmem_fast.store.schema import SCHEMA_VERSION
 
 __all__ = ["items", "store_of"]
 
@@ -56,7 +57,9 @@ def _all_items() -> Iterator[Item]:
 def store_of(model: Path, count: int) -> Path:
     """Give the folder of the store, made by the first call."""
     told = items(count)
-    name = digest(sha256_of(model), RANKING_VERSION, *(json.dumps(item, sort_keys=True) for item in told))
+    name = digest(
+        sha256_of(model), RANKING_VERSION, SCHEMA_VERSION, *(json.dumps(item, sort_keys=True) for item in told)
+    )
     folder = cache_dir() / "bench-encode" / f"recall-{count}-{name}"
     if folder.is_dir():
         return folder
