@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmem_fast.errors import DTypeError, InvalidValueError, ReadOnlyError, UnknownIdError
-from hmem_fast.memory import Link, Memory
+from hmem_fast.memory import Link, LinkedPipeline, Memory
+from hmem_fast.memory.link import both_ways
+from hmem_fast.store import LinkRecord
 
 
 @pytest.fixture
@@ -193,3 +195,25 @@ class TestReinforce:
             for use in uses[-1:]:
                 assert all(links[a, b] >= 1.0 for a in use for b in use if a != b)
             assert memory.verify().ok
+
+
+@pytest.mark.parametrize("weight", [1e300, 1e-300, 5e-324, 1.7e308])
+def test_a_weight_beyond_float32_leaves_all_links_usable(weight):
+    with Memory.open(":memory:", encoder="hashing:16") as memory:
+        memory.store_many({"text": f"text {i}"} for i in range(3))
+        memory.link_many([(1, 2, weight), (2, 1, weight), (1, 3)])
+        (hop,) = memory.chain(1, hops=1)
+        assert hop.hit.id == (2 if weight > 1 else 3)
+        assert memory.links(2)[0].weight == weight
+        for options in ({"spread": True}, {"pipeline": LinkedPipeline()}):
+            assert len(memory.recall("text 0", k=3, **options)) == 3
+
+
+def test_links_add_up_over_kinds_and_directions():
+    links = [
+        LinkRecord(1, 1, 2, "link", 0.5),
+        LinkRecord(2, 2, 1, "use", 2.0),
+        LinkRecord(3, 3, 3, "link", 1.0),
+        LinkRecord(4, 3, 1, "turn", 1.0),
+    ]
+    assert both_ways(links) == [(1, 2, 2.5), (1, 3, 1.0)]

@@ -137,7 +137,7 @@ class TestLinks:
             links = [(link.source, link.target, link.kind, link.weight) for link in store.links()]
             assert links == [(a, b, "link", 3.0), (a, b, "use", 0.5), (b, a, "link", 2.5)]
             assert store.links([b, c]) == store.links()[2:]
-            assert len(store.links_of(b)) == 3
+            assert len(store.links_of([b])) == 3
             change = store.changes_since(seq)
             assert (change.put, change.removed, change.linked) == ((), (), (a, b))
             assert store.changes_since(0).linked == (a, b)

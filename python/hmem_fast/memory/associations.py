@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hmem_fast.memory.link import as_float32
 from hmem_fast.memory.live_index import LiveIndex
 from hmem_fast.memory.network import DenseNetwork, IndexNetwork, Network, ProjectedNetwork
 from hmem_fast.store import LinkRecord, TraceStore
@@ -83,5 +84,5 @@ def _learn(network: Network, links: Sequence[LinkRecord]) -> None:
         network.learn(
             np.array([link.source for link in links], dtype=np.int64),
             np.array([link.target for link in links], dtype=np.int64),
-            np.array([link.weight for link in links], dtype=np.float32),
+            as_float32([link.weight for link in links]),
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from hmem_fast.core import Graph
 from hmem_fast.memory.entity import TitleTable, entities_of, node_of, phrase_of, title_of
+from hmem_fast.memory.link import as_float32, both_ways
 from hmem_fast.store import MemoryRecord, TraceStore
 
 __all__ = ["EntityGraph"]
@@ -23,9 +22,6 @@ _FEW = 16
 
 #: Weight of a memory's own title among what it names.
 _OWN_TITLE = 2.0
-
-#: A link between memories weighs no more than this: sums of weights must stay finite.
-_MAX_WEIGHT = 1e30
 
 Links = list[tuple[int, int, float]]
 
@@ -55,12 +51,12 @@ class EntityGraph:
     def follow(self, store: TraceStore) -> Graph:
         """Catch up with what is stored, and give the graph; it stays as it is."""
         with self._following:
-            with store.snapshot() as connection:
+            with store.snapshot():
                 change = store.changes_since(self._change_seq, self._stamp)
                 # A memory that leads elsewhere now is made anew too: its links are those that stand in the truth.
                 put = sorted({*change.put, *change.linked})
                 first = store.memories(put[:_CHUNK])
-                linked = _links_of(connection, put)
+                linked = both_ways(store.links_of(put))
             if change.restart:
                 self._clear()
             if put or change.removed:
@@ -77,7 +73,7 @@ class EntityGraph:
                 links += linked
                 if links:
                     sources, targets, weights = zip(*links, strict=True)
-                    graph.add(np.array(sources), np.array(targets), np.array(weights, dtype=np.float32))
+                    graph.add(np.array(sources), np.array(targets), as_float32(weights))
                 self._graph = graph
             self._change_seq, self._stamp = change.change_seq, change.stamp
             return self._graph
@@ -155,14 +151,3 @@ def _remove(graph: Graph, nodes: Iterable[int]) -> None:
 
 def _title_node(title: str) -> int:
     return node_of(f"title {title}")
-
-
-def _links_of(connection: sqlite3.Connection, memory_ids: Sequence[int]) -> Links:
-    """Links between memories of which one is among these; both directions, and all kinds, add up."""
-    rows = connection.execute(
-        "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) "
-        "SELECT min(source, target), max(source, target), sum(weight) FROM links "
-        "WHERE source IN wanted OR target IN wanted GROUP BY 1, 2 HAVING sum(weight) > 0",
-        (json.dumps(list(memory_ids)),),
-    )
-    return [(source, target, min(weight, _MAX_WEIGHT)) for source, target, weight in rows if source != target]

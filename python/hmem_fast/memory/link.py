@@ -8,12 +8,27 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import permutations
 
+import numpy as np
+
 from hmem_fast.errors import DTypeError, InvalidValueError
 from hmem_fast.memory import turn_table
 from hmem_fast.memory.turn import check_id
-from hmem_fast.store import NewLink, TraceStore, Transaction
+from hmem_fast.store import LinkRecord, NewLink, TraceStore, Transaction
+from hmem_fast.types import FloatArray
 
-__all__ = ["LINK", "LINK_KINDS", "TURN", "USE", "check_link", "check_weight", "forget_turn", "link_turns", "reinforce"]
+__all__ = [
+    "LINK",
+    "LINK_KINDS",
+    "TURN",
+    "USE",
+    "as_float32",
+    "both_ways",
+    "check_link",
+    "check_weight",
+    "forget_turn",
+    "link_turns",
+    "reinforce",
+]
 
 LINK = "link"
 """Made by the caller."""
@@ -29,6 +44,9 @@ _MAX_TOGETHER = 64
 
 #: A link that decayed below this goes.
 _FAINTEST = 0.01
+
+#: A link counts no less and no more than this where it is walked along: in float32, neither it nor a sum vanishes.
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-30, 1e30
 
 
 def check_link(source: object, target: object, weight: object) -> NewLink:
@@ -46,6 +64,22 @@ def check_weight(argument: str, weight: object) -> float:
     if not (weight > 0 and math.isfinite(weight)):
         raise InvalidValueError(f"{argument}: wanted a finite number above 0, got {weight}")
     return float(weight)
+
+
+def as_float32(weights: Sequence[float]) -> FloatArray:
+    """Give weights as the core takes them, whatever the caller has stored."""
+    return np.clip(np.array(weights, dtype=np.float64), _LEAST_WEIGHT, _MOST_WEIGHT).astype(np.float32)
+
+
+def both_ways(links: Iterable[LinkRecord]) -> list[tuple[int, int, float]]:
+    """Add up links of all kinds and both directions between each two memories, the smaller id first."""
+    sums: dict[tuple[int, int], float] = {}
+    for link in links:
+        if link.source == link.target:  # an import may hold one; it leads nowhere
+            continue
+        pair = (link.source, link.target) if link.source < link.target else (link.target, link.source)
+        sums[pair] = sums.get(pair, 0.0) + link.weight
+    return [(*pair, weight) for pair, weight in sums.items()]
 
 
 def link_turns(transaction: Transaction, memory_ids: Iterable[int]) -> int:

@@ -7,12 +7,10 @@ import threading
 import numpy as np
 
 from hmem_fast.core import Graph
+from hmem_fast.memory.link import as_float32, both_ways
 from hmem_fast.store import TraceStore
 
 __all__ = ["LinkGraph"]
-
-#: A link weighs no more than this: sums of weights must stay finite.
-_MAX_WEIGHT = 1e30
 
 
 class LinkGraph:
@@ -27,16 +25,15 @@ class LinkGraph:
 
     def follow(self, store: TraceStore) -> Graph:
         """Catch up with the links there are, and give the graph; it stays as it is."""
-        with self._following, store.snapshot() as connection:
+        with self._following, store.snapshot():
             is_new = self._change_seq < 0
             change = store.changes_since(max(self._change_seq, 0), self._stamp)
             if is_new or change.restart or change.linked or change.removed:
-                rows = connection.execute(
-                    "SELECT min(source, target), max(source, target), sum(weight) FROM links GROUP BY 1, 2"
-                ).fetchall()
-                self._graph = Graph()
-                if rows:
-                    sources, targets, weights = (np.array(column) for column in zip(*rows, strict=True))
-                    self._graph.add(sources, targets, np.minimum(weights, _MAX_WEIGHT).astype(np.float32))
+                links = both_ways(store.links())
+                graph = Graph()
+                if links:
+                    sources, targets, weights = zip(*links, strict=True)
+                    graph.add(np.array(sources), np.array(targets), as_float32(weights))
+                self._graph = graph
             self._change_seq, self._stamp = change.change_seq, change.stamp
             return self._graph

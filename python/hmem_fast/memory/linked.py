@@ -14,7 +14,7 @@ from hmem_fast.memory.chain import follow, read_chain
 from hmem_fast.memory.encoder_slot import EncoderSlot
 from hmem_fast.memory.keys import KeyRecipe
 from hmem_fast.memory.live_index import LiveIndex
-from hmem_fast.memory.network import NETWORKS, check_code
+from hmem_fast.memory.network import CODES, check_code
 from hmem_fast.memory.reader import Reader
 from hmem_fast.memory.records import to_hit
 from hmem_fast.memory.result import Chain, Hit, Link
@@ -32,7 +32,7 @@ class Linked(Upkeep):
     def __init__(self, store: TraceStore, index: LiveIndex, slot: EncoderSlot, recipe: KeyRecipe) -> None:
         super().__init__(store, index, slot, recipe)
         self._reader = Reader(store, index, slot)
-        self._associations = {code: Associations(store, index, code) for code in NETWORKS}
+        self._associations = {code: Associations(store, index, code) for code in CODES}
 
     def link(self, source: int, target: int, weight: float = 1.0) -> None:
         """Let one memory lead to another; a link that is there gets the new weight.
@@ -128,7 +128,7 @@ class Linked(Upkeep):
         with self._store.snapshot():
             if not self._store.memories([memory_id]):
                 raise UnknownIdError(f"id: there is no memory {memory_id}")
-            found = self._store.links_of(memory_id)
+            found = self._store.links_of([memory_id])
         return tuple(Link(link.source, link.target, link.weight, link.kind) for link in found)
 
     def chain(

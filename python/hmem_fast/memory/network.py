@@ -16,16 +16,14 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hmem_fast.core import Associator, DenseIndex, Separator, SparseIndex, index_codes
 from hmem_fast.errors import InvalidValueError
-from hmem_fast.types import FloatArray, IdArray
+from hmem_fast.types import CodeArray, FloatArray, IdArray
 from hmem_fast.whitening import Whitening
 
-__all__ = ["NETWORKS", "DenseNetwork", "IndexNetwork", "Network", "ProjectedNetwork", "Reached", "check_code"]
+__all__ = ["CODES", "DenseNetwork", "IndexNetwork", "Network", "ProjectedNetwork", "Reached", "check_code"]
 
-Codes = NDArray[np.int32]
 Vectors = Callable[[IdArray], FloatArray]
 
 N_ACTIVE = 50
@@ -61,7 +59,7 @@ class Network(Protocol):
 class _SparseNetwork:
     """Codes of few active units, kept by an `Associator` and read by their overlap."""
 
-    def __init__(self, codes_of: Callable[[IdArray], Codes], theta: int | None) -> None:
+    def __init__(self, codes_of: Callable[[IdArray], CodeArray], theta: int | None) -> None:
         self._codes_of = codes_of
         self._associator = Associator(n_active=N_ACTIVE, theta=theta)
         self._decoder = SparseIndex()
@@ -141,11 +139,11 @@ class DenseNetwork:
 
 
 #: Codes that a chain can be told over.
-NETWORKS = ("random", "projected", "dense")
+CODES = ("random", "projected", "dense")
 
 
 def check_code(code: object) -> str:
     """Refuse what is no name of a code."""
-    if code not in NETWORKS:
-        raise InvalidValueError(f"code: wanted one of {', '.join(map(repr, NETWORKS))}, got {code!r}")
+    if code not in CODES:
+        raise InvalidValueError(f"code: wanted one of {', '.join(map(repr, CODES))}, got {code!r}")
     return str(code)

@@ -141,9 +141,10 @@ class Reading:
         """Read the links that were made or changed after the one with this id."""
         return self._links("WHERE link_id > ?", (link_id,))
 
-    def links_of(self, memory_id: int) -> list[LinkRecord]:
-        """Read the links from a memory and to it, by ascending source, target and kind."""
-        return self._links("WHERE source = ?1 OR target = ?1", (memory_id,))
+    def links_of(self, memory_ids: Iterable[int]) -> list[LinkRecord]:
+        """Read the links from memories and to them, by ascending source, target and kind."""
+        wanted = "(SELECT value FROM json_each(?1))"
+        return self._links(f"WHERE source IN {wanted} OR target IN {wanted}", (json.dumps(list(memory_ids)),))
 
     def _links(self, some: str, parameters: tuple[object, ...]) -> list[LinkRecord]:
         with self.snapshot() as connection:
